@@ -1,0 +1,1 @@
+"""Run chunk-predicting policies on the bimanual ALOHA faster than they were demonstrated."""

@@ -1,0 +1,183 @@
+"""Configuration: frozen dataclasses filled from ROS parameter YAML, for nodes and offline commands alike.
+
+A file looks as ROS 2 expects it, so one file serves `ros2 run --params-file` and `speedtune`:
+
+    /**:
+      ros__parameters:
+        k_skip: 10
+        handover: {method: nearest}
+
+Unknown keys are errors that name the nearest known key. Nested dataclasses become nested keys.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from speedtune_ros.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def option(
+    default: Any,
+    doc: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """A dataclass field with what a ROS parameter descriptor needs: a description and its range or choices."""
+    metadata = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": tuple(choices)}
+    if isinstance(default, (list, dict, set)):
+        raise TypeError("mutable default: use a tuple")
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def read_parameters(path: str | Path, node: str = "") -> dict[str, Any]:
+    """The parameters of `node` in a ROS parameter file: those under `/**`, then those under its own name."""
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping of node names to ros__parameters, got {type(content).__name__}")
+    merged: dict[str, Any] = {}
+    for name in ("/**", node, f"/{node}"):
+        block = content.get(name) if name.strip("/") else None
+        if block is None:
+            continue
+        if not isinstance(block, dict) or set(block) != {"ros__parameters"}:
+            raise ConfigError(f"{path}: expected 'ros__parameters' alone under '{name}'")
+        merged = merge(merged, block["ros__parameters"] or {})
+    if not merged and not any(key in content for key in ("/**", node, f"/{node}")):
+        raise ConfigError(f"{path}: no parameters for '{node or '/**'}'; found: {', '.join(map(str, content))}")
+    return merged
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `over` on top, nested mappings merged."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def load(cls: type[T], path: str | Path, node: str = "", overrides: Mapping[str, Any] | None = None) -> T:
+    """A `cls` filled from a ROS parameter file, `overrides` (nested) on top. Raises ConfigError."""
+    return build(cls, merge(read_parameters(path, node), overrides or {}), str(path))
+
+
+def build(cls: type[T], values: Mapping[str, Any], source: str = "config") -> T:
+    """A `cls` (a dataclass of `option` fields) from nested or dotted `values`. Raises ConfigError."""
+    values = _nest(values)
+    known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise ConfigError(f"{source}: unknown key '{key}'; known: {', '.join(known)}{hint}")
+    filled = {key: _convert(hints[key], values[key], known[key].metadata, f"{source}: {key}") for key in values}
+    missing = [name for name, f in known.items() if name not in filled and _required(f)]
+    if missing:
+        raise ConfigError(f"{source}: missing {', '.join(missing)}")
+    try:
+        return cls(**filled)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from error
+
+
+def leaves(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field]]:
+    """Each leaf of a configuration as (dotted name, type, field)."""
+    hints = typing.get_type_hints(cls)
+    for f in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[f.name]):
+            yield from leaves(hints[f.name], f"{prefix}{f.name}.")  # type: ignore[arg-type]
+        else:
+            yield prefix + f.name, hints[f.name], f
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration as plain nested values, as YAML and JSON take them."""
+    return _plain(dataclasses.asdict(config))
+
+
+def dump(config: Any, path: str | Path) -> None:
+    """Write `config` as a ROS parameter file that `load` reads back."""
+    Path(path).write_text(yaml.safe_dump({"/**": {"ros__parameters": to_dict(config)}}, sort_keys=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        for part in reversed(str(key).split(".")):
+            value = {part: value}
+        nested = merge(nested, value)
+    return nested
+
+
+def _required(f: dataclasses.Field) -> bool:
+    return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+
+
+def _convert(hint: Any, value: Any, metadata: Mapping[str, Any], where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: expected a mapping, got {value!r}")
+        return build(hint, value, where)  # type: ignore[arg-type]
+    converted = _typed(hint, value, where)
+    _check_range(converted, metadata, where)
+    return converted
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        hint = next(h for h in typing.get_args(hint) if h is not type(None))
+        return _typed(hint, value, where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where}: expected a list, got {value!r}")
+        item = typing.get_args(hint)[0]
+        return tuple(_typed(item, v, f"{where}[{i}]") for i, v in enumerate(value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint in (int, float) and isinstance(value, bool)):
+        raise ConfigError(f"{where}: expected {hint.__name__}, got {type(value).__name__} {value!r}")
+    return value
+
+
+def _check_range(value: Any, metadata: Mapping[str, Any], where: str) -> None:
+    if not metadata:
+        return
+    for item in value if isinstance(value, tuple) else (value,):
+        if metadata["choices"] and item not in metadata["choices"]:
+            raise ConfigError(f"{where}: expected one of {', '.join(metadata['choices'])}, got '{item}'")
+        if isinstance(item, (int, float)):
+            low, high = metadata["minimum"], metadata["maximum"]
+            inside = (low is None or item >= low) and (high is None or item <= high)  # False for NaN
+            if not inside:
+                raise ConfigError(f"{where}: expected between {low} and {high}, got {item}")
