@@ -1,0 +1,152 @@
+"""Demonstrations: the scripted expert in simulation, written as ALOHA episode files."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from speedtune_ros.data.episode_file import EpisodeData, Origin, episode_path, read_origin, write_episode
+from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError
+from speedtune_ros.simulation import Simulation
+from speedtune_ros.tasks.task import TASKS
+from speedtune_ros.types import Episode
+
+# Episode i of a recording takes seed first + i; where the expert fails there, RETRY_STRIDE further, and so on. So
+# each file follows from its index alone, whatever the workers do. Seeds from 100000 on are for evaluation only,
+# and those ending in 9000 to 9999 are left to selection: a recording never reaches them.
+RETRY_STRIDE = 10_000
+RETRIES = 10
+LAST_SEED = 9_000
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What to record. cameras: (height, width) by name, as pairs; jpeg_quality: None stores raw images."""
+
+    task: str
+    profile: str
+    episodes: int
+    seed: int
+    cameras: tuple[tuple[str, tuple[int, int]], ...]
+    folder: Path
+    jpeg_quality: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or self.seed + self.episodes > LAST_SEED:
+            last = self.seed + self.episodes - 1
+            raise ConfigError(f"seeds {self.seed} to {last}: demonstrations take seeds from 0 to {LAST_SEED - 1}")
+
+
+def record(recording: Recording, workers: int = 1) -> Iterator[tuple[int, int]]:
+    """Record the episodes that are not there yet; yields (index, failed attempts) as each is present, done or found.
+
+    Raises DataError if the folder holds an episode of something else.
+    """
+    recording.folder.mkdir(parents=True, exist_ok=True)
+    missing = []
+    for index in range(recording.episodes):
+        failed = _present(recording, index)
+        if failed is None:
+            missing.append(index)
+        else:
+            yield index, failed
+    workers = min(workers, len(missing))
+    if workers <= 1:
+        simulation = _simulation(recording) if missing else None
+        for index in missing:
+            yield index, _record_index(recording, simulation, index)
+        return
+    # Spawned, not forked: an OpenGL context does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (recording,)) as pool:
+        pending = {pool.submit(_work, index): index for index in missing}
+        try:
+            for future in as_completed(pending):
+                yield pending[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def demonstrate(simulation: Simulation, episode: Episode) -> EpisodeData | None:
+    """Run the expert's plan for `episode` and return what was seen and done, or None if it failed."""
+    simulation.reset(episode)
+    plan = simulation.demonstration(episode)
+    observations, efforts, success_step = [], [], -1
+    for step, command in enumerate(plan):
+        observations.append(simulation.observe())
+        efforts.append(simulation.robot.effort())
+        simulation.step(command)
+        if simulation.success and success_step < 0:
+            success_step = step + 1
+    if not simulation.success:
+        return None
+    states = [observation.state for observation in (*observations, simulation.observe(images=False))]
+    qpos, qvel = np.stack([state.qpos for state in states]), np.stack([state.qvel for state in states])
+    return EpisodeData(
+        qpos=qpos[:-1],
+        qvel=qvel[:-1],
+        action=plan,
+        images={camera: np.stack([o.images[camera] for o in observations]) for camera in observations[0].images},
+        effort=np.stack(efforts),
+        reached_qpos=qpos[1:],
+        reached_qvel=qvel[1:],
+        origin=Origin(
+            task=episode.task, seed=episode.seed, success_step=success_step, instruction=simulation.task.instruction
+        ),
+    )
+
+
+def _record_index(recording: Recording, simulation: Simulation, index: int) -> int:
+    """Write episode `index`; returns how many seeds failed before one succeeded."""
+    for failed in range(RETRIES):
+        seed = recording.seed + index + RETRY_STRIDE * failed
+        done = demonstrate(simulation, Episode(f"demo-{index}", recording.task, seed, simulation.task.instruction))
+        if done is not None:
+            origin = Origin(
+                task=recording.task, profile=recording.profile, seed=seed, attempts=failed + 1,
+                success_step=done.origin.success_step, instruction=done.origin.instruction,
+            )  # fmt: skip
+            complete = EpisodeData(**{**vars(done), "origin": origin})
+            write_episode(episode_path(recording.folder, index), complete, recording.jpeg_quality)
+            return failed
+    raise SpeedtuneError(f"episode {index}: the expert failed on {RETRIES} seeds, the last {seed}")
+
+
+def _present(recording: Recording, index: int) -> int | None:
+    """Failed attempts before the episode that is there already, or None. Raises DataError if it is another one."""
+    path = episode_path(recording.folder, index)
+    if not path.exists():
+        return None
+    origin = read_origin(path)
+    seeds = [recording.seed + index + RETRY_STRIDE * failed for failed in range(RETRIES)]
+    if (origin.task, origin.profile) != (recording.task, recording.profile) or origin.seed not in seeds:
+        raise DataError(
+            f"{path}: exists already and is not overwritten: expected task '{recording.task}', profile "
+            f"'{recording.profile}', seed {seeds[0]}, found '{origin.task}', '{origin.profile}', seed {origin.seed}"
+        )
+    return origin.attempts - 1
+
+
+def _simulation(recording: Recording) -> Simulation:
+    module, name = TASKS[recording.task].split(':')
+    task = getattr(importlib.import_module(module), name)()
+    return Simulation(task, recording.profile, dict(recording.cameras))
+
+
+_worker: tuple[Recording, Simulation] | None = None  # of a worker process, set once by its initialiser
+
+
+def _start_worker(recording: Recording) -> None:
+    global _worker
+    _worker = (recording, _simulation(recording))
+
+
+def _work(index: int) -> int:
+    assert _worker is not None
+    return _record_index(*_worker, index)
