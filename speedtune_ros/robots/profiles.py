@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
-from speedtune_ros.aloha import ARM_JOINTS, SIDES
+from speedtune_ros.aloha import ARM_JOINTS, NUM_JOINTS, SIDES
 from speedtune_ros.errors import UnknownNameError
 from speedtune_ros.robots.gripper import ALOHA_1_FOLLOWER
 from speedtune_ros.robots.robot import Limits
@@ -53,7 +53,7 @@ class Profile:
     """A named arm model.
 
     limits: what the motion guard enforces; effort: (14,) torque limits for planning [N m; gripper N];
-    lag: command-to-state lag [s], as `test/test_lag.py` measures it: the one delay of all arm joints' commands
+    lag: command-to-state lag [s], as `test/robots/test_lag.py` measures it: the one delay of all arm joints' commands
     that best matches, in least squares, the states reached on the expert's way at demonstrated speed;
     apply: changes a benchmark scene into this arm.
     """
@@ -69,17 +69,8 @@ def _keep(spec: mujoco.MjSpec) -> None:
     """The benchmark model as it is."""
 
 
-def _identified(spec: mujoco.MjSpec) -> None:
-    _set_joints(spec, {joint: model.force for joint, model in IDENTIFIED.items()})
-
-
-def _hardware(spec: mujoco.MjSpec) -> None:
-    forces = dict(zip(ARM_JOINTS, URDF_EFFORT), left_finger=FINGER_EFFORT, right_finger=FINGER_EFFORT)
-    _set_joints(spec, forces)
-
-
-def _set_joints(spec: mujoco.MjSpec, forces: Mapping[str, float]) -> None:
-    """Identified stiffness, damping and armature, `forces` as force ranges, no dry friction."""
+def _identify(spec: mujoco.MjSpec) -> None:
+    """Identified stiffness, damping, armature and force ranges; no dry friction."""
     actuators = {actuator.target: actuator for actuator in spec.actuators}
     for side in SIDES:
         for name, values in IDENTIFIED.items():
@@ -87,40 +78,44 @@ def _set_joints(spec: mujoco.MjSpec, forces: Mapping[str, float]) -> None:
             joint.damping[0], joint.armature, joint.frictionloss = values.damping, values.armature, 0.0
             actuator = actuators[joint.name]
             actuator.gainprm[0], actuator.biasprm[1] = values.stiffness, -values.stiffness
-            bounded = bool(np.isfinite(forces[name]))
+            bounded = bool(np.isfinite(values.force))
             actuator.forcelimited = int(bounded)
-            actuator.forcerange = [-forces[name], forces[name]] if bounded else [0.0, 0.0]
+            actuator.forcerange = [-values.force, values.force] if bounded else [0.0, 0.0]
 
 
-def _both(arm: tuple[float, ...] | list[float], gripper: float) -> np.ndarray:
-    return np.array([*arm, gripper] * 2)
-
-
-def _limits(velocity: float, finger: float) -> Limits:
-    return Limits(_both(LOWER, 0.0), _both(UPPER, 1.0), _both([velocity] * 6, finger / ALOHA_1_FOLLOWER.span))
+def _both(arm: Sequence[float], gripper: float) -> np.ndarray:
+    return np.array([*arm, gripper] * 2, dtype=float)
 
 
 def _act() -> Profile:
-    # Force ranges of the benchmark's own actuators; it does not bound the wrist and the fingers.
+    # No limits, so that the papers' baselines are not tamed: the simulator clips targets to its control ranges.
+    free = np.full(NUM_JOINTS, np.inf)
+    # The benchmark's own force ranges; it does not bound the last wrist joints and the fingers.
     effort = _both([150.0, 300.0, 100.0, 100.0, np.inf, np.inf], np.inf)
-    return Profile("act", _limits(np.inf, np.inf), effort, 0.1, _keep)
+    return Profile("act", Limits(-free, free, free), effort, 0.042, _keep)
 
 
-def _identified_profile() -> Profile:
+def _guarded() -> Limits:
+    """The URDF's ranges, the firmware's cap on the arm joints, the URDF's finger speed."""
+    velocity = _both([FIRMWARE_VELOCITY] * 6, FINGER_VELOCITY / ALOHA_1_FOLLOWER.span)
+    return Limits(_both(LOWER, 0.0), _both(UPPER, 1.0), velocity)
+
+
+def _identified() -> Profile:
     effort = _both([IDENTIFIED[joint].force for joint in ARM_JOINTS], np.inf)
-    return Profile("identified", _limits(FIRMWARE_VELOCITY, FINGER_VELOCITY), effort, 0.1, _identified)
+    return Profile("identified", _guarded(), effort, 0.118, _identify)
 
 
-def _hardware_profile() -> Profile:
-    limits = _limits(FIRMWARE_VELOCITY, FINGER_VELOCITY)
-    return Profile("hardware", limits, _both(URDF_EFFORT, FINGER_EFFORT), 0.1, _hardware)
+def _hardware() -> Profile:
+    # Simulated as identified: its damping is the servo's own, so the URDF's efforts are no bounds on its forces.
+    return Profile("hardware", _guarded(), _both(URDF_EFFORT, FINGER_EFFORT), 0.118, _identify)
 
 
 # A new profile adds its line here.
 PROFILES: Mapping[str, Callable[[], Profile]] = {
     "act": _act,
-    "identified": _identified_profile,
-    "hardware": _hardware_profile,
+    "identified": _identified,
+    "hardware": _hardware,
 }
 
 
