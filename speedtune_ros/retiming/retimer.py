@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +17,8 @@ class Splice:
 
     start_ns: when it takes over; position, velocity (14,): commanded there (zero velocity at rest);
     speed: `sdot` executed there (0 at rest); progress: demonstration time in the episode [s] there;
-    consumed: demonstration time executed since the chunk's observation [s].
+    consumed: demonstration time executed since the chunk's observation [s]; lag: by how much the measured
+    state trails the command [s]; cruise: the stop begins at the latest this long after the start [s].
     """
 
     start_ns: int
@@ -25,6 +27,8 @@ class Splice:
     speed: float
     progress: float
     consumed: float
+    lag: float = 0.0
+    cruise: float = math.inf
 
 
 @dataclass(frozen=True)

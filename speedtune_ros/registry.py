@@ -1,0 +1,108 @@
+"""Composition root: stages by name, for nodes, commands, evaluation and tests alike.
+
+Modules are imported when one of their stages is asked for: the retimer's process never loads MuJoCo or PyTorch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from speedtune_ros.errors import CheckpointError, UnknownNameError
+
+if TYPE_CHECKING:
+    from speedtune_ros.policies.policy import Policy
+    from speedtune_ros.retiming.linear import RetimerConfig
+    from speedtune_ros.retiming.retimer import Retimer
+    from speedtune_ros.simulation import Simulation
+    from speedtune_ros.speed.speed_policy import SpeedPolicy
+    from speedtune_ros.tasks.task import Task
+
+# Shipped checkpoints lie in CHECKPOINTS/<task>/<profile>/<policy>.
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+
+
+def make_task(name: str) -> Task:
+    """The task called `name`. Raises UnknownNameError."""
+    from speedtune_ros.tasks.task import TASKS
+
+    return _named("task", name, TASKS)()
+
+
+def make_policy(spec: str, task: Task | str, profile: str = "act") -> Policy:
+    """`expert`, the name of a shipped policy (`act`), or the path of a checkpoint, for `task` in `profile`.
+
+    Raises UnknownNameError, and CheckpointError if the checkpoint is of another task or profile.
+    """
+    from speedtune_ros.policies.policy import LOADERS
+    from speedtune_ros.robots.profiles import make_profile
+
+    task = make_task(task) if isinstance(task, str) else task
+    make_profile(profile)  # an unknown profile has no checkpoint either, but deserves its own message
+    if spec == "expert":
+        from speedtune_ros.expert import ExpertPolicy
+
+        return ExpertPolicy(task, profile)
+    if spec in LOADERS:
+        folder, loader = shipped_checkpoint(spec, task.name, profile), spec
+    elif Path(spec).is_dir():
+        folder, loader = Path(spec), _policy_of(Path(spec))
+    else:
+        raise UnknownNameError("policy, and no such checkpoint folder", spec, ["expert", *LOADERS])
+    return _named("policy", loader, LOADERS)(folder, task.name, profile)
+
+
+def shipped_checkpoint(policy: str, task: str, profile: str) -> Path:
+    """The folder of a shipped checkpoint. Raises CheckpointError naming those that exist."""
+    folder = CHECKPOINTS / task / profile / policy
+    if folder.is_dir():
+        return folder
+    shipped = sorted(str(card.parent.relative_to(CHECKPOINTS)) for card in CHECKPOINTS.glob("*/*/*/checkpoint.json"))
+    raise CheckpointError(
+        f"no checkpoint of '{policy}' is shipped for task '{task}' and profile '{profile}'; "
+        f"shipped: {', '.join(shipped) or 'none'}"
+    )
+
+
+def make_speed_policy(spec: str) -> SpeedPolicy:
+    """A speed policy from its name and argument, as `constant:2`. Raises UnknownNameError and ConfigError."""
+    from speedtune_ros.speed.speed_policy import FACTORIES
+
+    name, _, argument = spec.partition(":")
+    return _named("speed policy", name, FACTORIES)(argument)
+
+
+def make_retimer(
+    name: str = "linear", config: RetimerConfig | None = None, velocity: np.ndarray | None = None
+) -> Retimer:
+    """The retimer called `name` under velocity limits (14,) [rad/s; gripper 1/s]. Raises UnknownNameError."""
+    from speedtune_ros.retiming.retimer import FACTORIES
+
+    return _named("retimer", name, FACTORIES)(config, velocity)
+
+
+def make_simulation(
+    task: Task | str, profile: str = "act", cameras: Mapping[str, tuple[int, int]] | None = None
+) -> Simulation:
+    """A simulated ALOHA doing `task` in `profile`, with cameras (height, width) by name."""
+    from speedtune_ros.simulation import Simulation
+
+    return Simulation(make_task(task) if isinstance(task, str) else task, profile, cameras or {})
+
+
+def _policy_of(folder: Path) -> str:
+    from speedtune_ros.policies.checkpoint import read_card
+
+    return read_card(folder).policy
+
+
+def _named(what: str, name: str, registry: Mapping[str, str]) -> Any:
+    """The object that `registry` has under `name` as "module:attribute"."""
+    if name not in registry:
+        raise UnknownNameError(what, name, registry)
+    module, _, attribute = registry[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
