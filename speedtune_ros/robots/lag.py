@@ -17,7 +17,7 @@ def command_lag(commands: np.ndarray, states: np.ndarray) -> float:
     """
     ticks = np.arange(len(commands)) * CONTROL_DT
     delays = np.arange(0.0, LONGEST, RESOLUTION)
-    return float(min(delays, key=lambda delay: _misfit(ticks, commands, states, delay)))
+    return min(delays.tolist(), key=lambda delay: _misfit(ticks, commands, states, delay))
 
 
 def _misfit(ticks: np.ndarray, commands: np.ndarray, states: np.ndarray, delay: float) -> float:
