@@ -1,0 +1,77 @@
+"""The command-line options that `eval` and `sweep` share, and how they show progress."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from speedtune_ros.config import build
+from speedtune_ros.evaluation.evaluate import EvaluationConfig
+from speedtune_ros.evaluation.metrics import wilson
+from speedtune_ros.evaluation.samples import EpisodeSample
+
+FIRST_SEED = 100_000  # training and selection use the seeds below
+
+
+def add_arguments(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
+    """The options that say what is evaluated (those of EvaluationConfig), over which seeds, on how many processes."""
+    hints = typing.get_type_hints(EvaluationConfig)
+    for field in dataclasses.fields(EvaluationConfig):
+        if field.name not in leave_out:
+            _add(parser, "--" + field.name.replace("_", "-"), hints[field.name], field.default, field.metadata)
+    group = parser.add_argument_group("how many")
+    group.add_argument("--episodes", type=int, default=50, metavar="N", help="seeds S to S+N-1 (default: 50)")
+    words = f"first seed; training and selection use those below {FIRST_SEED} (default: {FIRST_SEED})"
+    group.add_argument("--seed", type=int, default=FIRST_SEED, metavar="S", help=words)
+    cores = len(os.sched_getaffinity(0))
+    group.add_argument("--workers", type=int, default=cores, metavar="W", help=f"processes (default: {cores})")
+    group.add_argument("--slots", type=int, default=4, metavar="M", help="episodes batched in a process (default: 4)")
+    group.add_argument("--no-baselines", action="store_true", help="leave out acceleration and demo_speedup")
+
+
+def config_of(args: argparse.Namespace, **overrides: Any) -> EvaluationConfig:
+    """The evaluation `args` describe. Raises ConfigError."""
+    names = [field.name for field in dataclasses.fields(EvaluationConfig)]
+    given = {name: getattr(args, name) for name in names if hasattr(args, name)}
+    return build(EvaluationConfig, {**given, **overrides}, "command line")
+
+
+class Bar:
+    """A progress bar on stderr that follows whichever evaluation is running."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._label = ""
+
+    def __call__(self, label: str, samples: Sequence[EpisodeSample], total: int) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None or label != self._label:
+            self.close()
+            self._label = label
+            self._bar = tqdm(total=total, initial=len(samples), desc=label, unit="episode", dynamic_ncols=True)
+        self._bar.set_postfix_str(_rate(samples), refresh=False)
+        self._bar.update(len(samples) - self._bar.n)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _rate(samples: Sequence[EpisodeSample]) -> str:
+    successes = sum(sample.success for sample in samples)
+    low, high = wilson(successes, len(samples))
+    return f"success {successes}/{len(samples)} [{low:.2f}, {high:.2f}]"
+
+
+def _add(parser: argparse.ArgumentParser, flag: str, hint: type, default: Any, metadata: Mapping[str, Any]) -> None:
+    if hint is bool:
+        parser.add_argument(flag, action="store_true", help=metadata["doc"])
+        return
+    words = f"{metadata['doc']} (default: {default})"
+    parser.add_argument(flag, type=hint, default=default, choices=metadata["choices"] or None, help=words)

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError, UnknownNameError
+from speedtune_ros.evaluation.evaluate import EvaluationConfig, evaluate, parse_seeds
+from speedtune_ros.evaluation.samples import EpisodeSample, SampleFile
+from speedtune_ros.evaluation.workers import run_seeds
+
+KEYS = [
+    "task",
+    "policy",
+    "speed",
+    "retimer",
+    "dynamics",
+    "episodes",
+    "seed",
+    "success_rate",
+    "wilson_low",
+    "wilson_high",
+    "acceleration",
+    "demo_speedup",
+    "mean_success_duration_s",
+    "successes_per_minute",
+    "realised_speed_mean",
+    "tracking_error_rad_rms",
+    "handover_jump_rad_p99",
+    "config",
+]
+EXPERT_2X = EvaluationConfig(policy="expert", speed="constant:2")
+
+
+def quick(seeds: Iterator[int]) -> Iterator[EpisodeSample]:
+    for seed in seeds:
+        yield EpisodeSample(seed, steps=100 + seed, success_step=100 + seed)
+
+
+def failing(seeds: Iterator[int]) -> Iterator[EpisodeSample]:
+    raise SpeedtuneError(f"no scene for seed {next(seeds)}")
+
+
+def dying(seeds: Iterator[int]) -> Iterator[EpisodeSample]:
+    raise SystemExit(3)
+
+
+def test_the_expert_at_twice_the_speed(tmp_path: Path) -> None:
+    result = evaluate(EXPERT_2X, [100_000, 100_001], tmp_path / "a.json", workers=1, slots=2)
+    assert list(result)[: len(KEYS)] == KEYS
+    assert json.loads((tmp_path / "a.json").read_text()) == result
+    assert (result["success_rate"], result["episodes"], result["seed"]) == (1.0, 2, 100_000)
+    # What the file says must follow from its own samples.
+    steps = [sample["success_step"] for sample in result["samples"]]
+    baseline = [sample["success_step"] for sample in result["baseline_samples"]]
+    assert result["mean_success_duration_s"] == pytest.approx(0.02 * sum(steps) / 2)
+    assert result["acceleration"] == pytest.approx(sum(baseline) / sum(steps))
+    assert 1.8 < result["acceleration"] < 2.1
+    assert result["demo_speedup"] == result["acceleration"]  # the expert is the demonstrator
+
+
+def test_demonstrated_speed_accelerates_by_one_and_runs_once(tmp_path: Path) -> None:
+    labels = set()
+
+    def progress(label: str, samples: Sequence[EpisodeSample], total: int) -> None:
+        labels.add(label)
+
+    config = EvaluationConfig(policy="expert", speed="constant")
+    result = evaluate(config, [100_000], tmp_path / "a.json", slots=1, progress=progress)
+    assert (result["acceleration"], result["demo_speedup"]) == (1.0, 1.0)
+    assert labels == {"constant:1"}
+
+
+def test_an_interrupted_evaluation_continues_and_gives_the_same_figures(tmp_path: Path) -> None:
+    whole = evaluate(EXPERT_2X, [5, 6], tmp_path / "whole.json", slots=2, baselines=False)
+    evaluate(EXPERT_2X, [5], tmp_path / "part.json", slots=1, baselines=False)
+    part = tmp_path / "part.jsonl"
+    part.write_text(part.read_text() + '{"seed": 6, "ste')  # killed while it wrote
+    ran = []
+    resumed = evaluate(
+        EXPERT_2X, [5, 6], tmp_path / "part.json", slots=1, baselines=False, progress=lambda _, s, n: ran.append(len(s))
+    )
+    assert ran == [1, 2]
+    assert resumed == whole
+
+
+def test_samples_of_another_configuration_are_refused(tmp_path: Path) -> None:
+    SampleFile(tmp_path / "a.jsonl", {"speed": "constant:1", "task": "t"})
+    with pytest.raises(ConfigError, match="speed: 'constant:1' there, 'constant:2' asked"):
+        SampleFile(tmp_path / "a.jsonl", {"speed": "constant:2", "task": "t"})
+    (tmp_path / "b.jsonl").write_text("no json\n")
+    with pytest.raises(DataError, match="expected a configuration and then one sample a line"):
+        SampleFile(tmp_path / "b.jsonl", {})
+
+
+def test_samples_survive_the_file(tmp_path: Path) -> None:
+    sample = EpisodeSample(3, 120, None, 2, 1.5, 0.01, (0.1, 0.2), (0.0,), {"policy": 4}, 1, 2, 3)
+    SampleFile(tmp_path / "a.jsonl", {}).append(sample)
+    again = SampleFile(tmp_path / "a.jsonl", {})
+    assert again.samples([3]) == [sample]
+    assert again.missing([2, 3]) == [2]
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "words"),
+    [
+        (EvaluationConfig(task="transfer_cubes"), UnknownNameError, "Did you mean 'transfer_cube'"),
+        (EvaluationConfig(retimer="lineal"), UnknownNameError, "Did you mean 'linear'"),
+        (EvaluationConfig(dynamics="real"), UnknownNameError, "identified"),
+        (EvaluationConfig(speed="constant:-1"), SpeedtuneError, "above 0"),
+    ],
+)
+def test_bad_names_are_refused_before_anything_runs(
+    config: EvaluationConfig, error: type[Exception], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=words):
+        evaluate(config, [0], tmp_path / "a.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_speeds_and_seeds_are_refused() -> None:
+    with pytest.raises(ConfigError, match="expected a number after 'constant:', got 'fast'"):
+        EvaluationConfig(speed="constant:fast")
+    with pytest.raises(ConfigError, match="got -1 and 5"):
+        parse_seeds(-1, 5)
+    assert parse_seeds(7, 3) == [7, 8, 9]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_seed_is_run_once_whatever_the_workers(workers: int) -> None:
+    samples = list(run_seeds(quick, range(7), workers))
+    assert sorted(sample.seed for sample in samples) == list(range(7))
+
+
+def test_a_failing_worker_is_reported_in_its_own_words() -> None:
+    with pytest.raises(SpeedtuneError, match="a worker process failed: no scene for seed"):
+        list(run_seeds(failing, range(4), 2))
+
+
+def test_a_dead_worker_is_noticed() -> None:
+    with pytest.raises(SpeedtuneError, match="ended with exit codes"):
+        list(run_seeds(dying, range(4), 2))
