@@ -25,7 +25,7 @@ help:
 	@echo "make lint      ruff and mypy"
 	@echo "make clean     remove .venv and everything built (runs/ stays)"
 
-setup: prerequisites $(DONE)/package
+setup: prerequisites $(DONE)/links
 
 demo: setup
 	@$(BIN)/speedtune demo
@@ -78,7 +78,10 @@ $(DONE)/messages: $(MESSAGES) $(DONE)/wheels
 
 $(DONE)/package: setup.py setup.cfg package.xml speedtune_ros/prefix.py $(DONE)/messages
 	@echo "== speedtune_ros"
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DONE)/links: $(DONE)/package $(wildcard launch/* config/*)
 	@$(BIN)/python -m speedtune_ros.prefix link
 	@touch $@
 

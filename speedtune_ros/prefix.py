@@ -48,13 +48,24 @@ def link_package(prefix: Path, source: Path, scripts: Path) -> None:
 
     That is the resource marker, package.xml, launch/ and config/, and lib/speedtune_ros/<executable>.
     """
+    _clear(prefix / "share" / PACKAGE)
     links = {prefix / "share/ament_index/resource_index/packages" / PACKAGE: source / "resource" / PACKAGE}
-    links.update({prefix / "share" / PACKAGE / name: source / name for name in SHARED})
+    for name in SHARED:
+        # File by file: `ros2 launch` does not look into linked folders.
+        files = [source / name, *(source / name).rglob("*")]
+        links.update({prefix / "share" / PACKAGE / f.relative_to(source): f for f in files if f.is_file()})
     links.update({prefix / "lib" / PACKAGE / name: scripts / name for name in EXECUTABLES})
     for link, target in links.items():
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(target)
+
+
+def _clear(share: Path) -> None:
+    """Remove an earlier installation's links, so that a file renamed in the tree leaves none behind."""
+    for path in sorted(share.rglob("*"), reverse=True):
+        if path.is_symlink():
+            path.unlink()
 
 
 def main(arguments: list[str]) -> None:

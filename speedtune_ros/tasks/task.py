@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import mujoco
-import numpy as np
+if TYPE_CHECKING:  # the registry below is read where MuJoCo is not needed
+    import mujoco
+    import numpy as np
 
 
 class Task(Protocol):

@@ -1,0 +1,198 @@
+"""The node graph, described once: the launch files and `speedtune up` both read it. No ROS is imported.
+
+`ARGUMENTS` are what the user chooses, `NODES` what runs, and `processes` resolves one with the other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from speedtune_ros.aloha import CAMERAS
+from speedtune_ros.errors import ConfigError, UnknownNameError
+from speedtune_ros.retiming.retimer import FACTORIES as RETIMERS
+from speedtune_ros.share import share_path
+from speedtune_ros.tasks.task import TASKS
+
+SWITCH = ("true", "false")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A launch argument: text, its default, what it means, and its choices if there are any."""
+
+    name: str
+    default: str
+    doc: str
+    choices: tuple[str, ...] = ()
+
+
+ARGUMENTS = (
+    Argument("robot", "sim", "which arms: `sim` is MuJoCo in place of driver and cameras, `real` the hardware", ("sim", "real")),
+    Argument("task", "transfer_cube", "what is to be done", tuple(sorted(TASKS))),
+    Argument("policy", "act", "who predicts chunks: `expert` (scripted, in simulation only), `act` (the shipped checkpoint) or the path of a checkpoint folder"),
+    Argument("speed", "1.0", "ceiling on speed, 1 being as demonstrated: a number, or a speed policy and its argument as in `constant:2`"),
+    Argument("retimer", "linear", "how chunks are re-timed to that speed", tuple(sorted(RETIMERS))),
+    Argument("dynamics", "auto", "whose limits and lag apply, and in simulation how the arms respond; `auto` is `act` in simulation and `hardware` on the arms", ("auto", "act", "identified", "hardware")),
+    Argument("cameras", "top:96x96", "comma-separated cameras, each name or name:HEIGHTxWIDTH, out of " + ", ".join(CAMERAS) + "; `none` for none"),
+    Argument("record", "false", "whether to write a bag (rosbag2, MCAP) of everything", SWITCH),
+    Argument("bag", "", "folder of that bag; empty: the recorder names it by the time of day"),
+    Argument("lockstep", "false", "whether simulated time waits for the stages: slower or faster than real, but repeatable", SWITCH),
+    Argument("real_time_factor", "1.0", "simulated seconds a second, in simulation without lock-step"),
+    Argument("params", "", "a ROS parameter file laid over the package's config/<node>.yaml"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of the graph: its executable, its parameters by launch argument, and when it runs.
+
+    when: the values of launch arguments for which it runs, all of which must hold; parameters: the node's
+    parameter -> the launch argument that sets it; per_camera: one such process for each camera.
+    """
+
+    name: str
+    executable: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    when: Mapping[str, str] = field(default_factory=dict)
+    remappings: tuple[tuple[str, str], ...] = ()
+    per_camera: bool = False
+
+    @property
+    def parameter_file(self) -> str:
+        """The shipped parameters, relative to the share folder."""
+        return f"config/{self.executable}.yaml"
+
+
+_SIM = {"robot": "sim"}
+_REAL = {"robot": "real"}
+
+NODES = (
+    Node(
+        "sim",
+        "sim",
+        {
+            "task": "task",
+            "profile": "dynamics",
+            "cameras": "cameras",
+            "lockstep": "lockstep",
+            "real_time_factor": "real_time_factor",
+        },
+        when=_SIM,
+    ),
+    Node("arm_driver", "arm_driver", {"profile": "dynamics"}, when=_REAL),
+    Node("camera", "camera", when=_REAL, per_camera=True),
+    Node("retimer", "retimer", {"retimer": "retimer", "profile": "dynamics", "lockstep": "lockstep"}),
+    Node("speed_policy", "speed_policy", {"speed": "speed", "lockstep": "lockstep"}),
+    Node(
+        "task_policy",
+        "task_policy",
+        {"policy": "policy", "task": "task", "profile": "dynamics", "lockstep": "lockstep"},
+    ),
+    Node("episode", "episode", {"robot": "robot", "task": "task", "profile": "dynamics"}),
+    Node("recorder", "recorder", {"bag": "bag", "cameras": "cameras"}, when={"record": "true"}),
+)
+
+
+@dataclass(frozen=True)
+class Process:
+    """A node as it is started: parameter files in order, the later over the earlier, then single parameters."""
+
+    name: str
+    executable: str
+    parameter_files: tuple[str, ...]
+    parameters: Mapping[str, object]
+    remappings: tuple[tuple[str, str], ...] = ()
+
+
+def arguments(robot: str = "sim", robots: tuple[str, ...] = ("sim", "real")) -> tuple[Argument, ...]:
+    """The launch arguments of a launch file whose `robot` is one of `robots` and by default `robot`."""
+    return tuple(replace(a, default=robot, choices=robots) if a.name == "robot" else a for a in ARGUMENTS)
+
+
+def resolve(given: Mapping[str, str]) -> dict[str, str]:
+    """Every launch argument's value, defaults filled in. Raises ConfigError, UnknownNameError."""
+    known = {argument.name: argument for argument in ARGUMENTS}
+    for name in given:
+        if name not in known:
+            raise UnknownNameError("launch argument", name, known)
+    values = {name: given.get(name, argument.default) for name, argument in known.items()}
+    for name, argument in known.items():
+        if argument.choices and values[name] not in argument.choices:
+            raise UnknownNameError(name, values[name], argument.choices)
+    if values["dynamics"] == "auto":
+        values["dynamics"] = "act" if values["robot"] == "sim" else "hardware"
+    if values["robot"] == "real" and values["lockstep"] == "true":
+        raise ConfigError("lockstep: only a simulation can wait; expected robot sim, got real")
+    return values
+
+
+def processes(given: Mapping[str, str]) -> tuple[Process, ...]:
+    """What runs for the launch arguments `given`. Raises ConfigError, UnknownNameError."""
+    values = resolve(given)
+    running = []
+    for node in NODES:
+        if any(values[name] != value for name, value in node.when.items()):
+            continue
+        files = (str(share_path(node.parameter_file)), *filter(None, [values["params"]]))
+        chosen = {name: _typed(argument, values[argument]) for name, argument in node.parameters.items()}
+        process = Process(
+            node.name,
+            node.executable,
+            files,
+            {name: value for name, value in chosen.items() if value != ""},
+            node.remappings,
+        )
+        running += _per_camera(process, values["cameras"]) if node.per_camera else [process]
+    return tuple(running)
+
+
+def cameras(text: str) -> list[tuple[str, tuple[int, int] | None]]:
+    """(name, (height, width) or None where not given) of each camera in `top:96x96,angle`. Raises ConfigError."""
+    found: list[tuple[str, tuple[int, int] | None]] = []
+    for item in () if text in ("", "none") else text.split(","):
+        match = re.fullmatch(r"(\w+)(?::([1-9]\d*)x([1-9]\d*))?", item.strip())
+        if match is None:
+            raise ConfigError(f"cameras: expected name or name:HEIGHTxWIDTH, separated by commas, got '{item}'")
+        name, height, width = match.groups()
+        if name in (earlier for earlier, _ in found):
+            raise ConfigError(f"cameras: '{name}' is given twice")
+        found.append((name, (int(height), int(width)) if height else None))
+    return found
+
+
+def _per_camera(process: Process, text: str) -> Iterator[Process]:
+    for name, size in cameras(text):
+        shape = {} if size is None else {"height": size[0], "width": size[1]}
+        yield replace(process, name=f"{process.name}_{name}", parameters={"name": name, **shape})
+
+
+def _typed(argument: str, text: str) -> object:
+    """A launch argument's text as the type of the parameters it sets."""
+    if argument == "cameras":
+        # ROS cannot tell the type of an empty list: one empty text stands for none.
+        return [name if size is None else f"{name}:{size[0]}x{size[1]}" for name, size in cameras(text)] or [""]
+    if argument == "lockstep":
+        return text == "true"
+    if argument == "real_time_factor":
+        return _number(argument, text)
+    if argument == "speed" and re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", text):
+        return f"constant:{text}"
+    return text
+
+
+def _number(argument: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"{argument}: expected a number, got '{text}'") from error
+
+
+# Default of ROS processes in this graph, unless the user has set it.
+FASTDDS_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
+
+
+def environment(present: Mapping[str, str]) -> dict[str, str]:
+    """What is to be set beside `present` for the graph's processes: the shared-memory profile."""
+    return {} if present.get(FASTDDS_VARIABLE) else {FASTDDS_VARIABLE: str(share_path("config/fastdds.xml"))}
