@@ -83,10 +83,8 @@ class Bag:
     def config(self) -> dict[str, Any] | None:
         """The resolved configuration embedded by our recorder; None in other bags."""
         with self.file.open("rb") as stream:
-            for record in SeekingReader(stream).iter_metadata():
-                if record.name == CONFIG_RECORD:
-                    return dict(yaml.safe_load(record.metadata["yaml"]) or {})
-        return None
+            texts = [r.metadata["yaml"] for r in SeekingReader(stream).iter_metadata() if r.name == CONFIG_RECORD]
+        return dict(yaml.safe_load(texts[-1]) or {}) if texts else None
 
     def topics_of(self, type_name: str) -> list[str]:
         """The names of the topics that carry `type_name`."""

@@ -53,6 +53,11 @@ class BagWriter:
         self._file = McapFile(self.path / f"{self.path.name}.mcap", {CONFIG_RECORD: {"yaml": self._config}})
         self._write_metadata()
 
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Replace the embedded configuration, as more of it becomes known."""
+        self._config = yaml.safe_dump(_plain(config), sort_keys=False)
+        self._file.add_metadata(CONFIG_RECORD, {"yaml": self._config})
+
     def add_topic(self, topic: str, type_name: str, latched: bool = False, reliable: bool = True) -> None:
         """Expect messages of `type_name` (package/msg/Name) on `topic`. Raises DataError without a definition."""
         if topic in self._topics:

@@ -50,7 +50,10 @@ class McapFile:
         self._new_chunk()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         self._data_end = 0
-        self._start(metadata)
+        self._loose.write(MCAP0_MAGIC)
+        Header(profile="ros2", library=LIBRARY).write(self._loose)
+        for name, values in metadata.items():
+            self.add_metadata(name, values)
         self.flush()
 
     @property
@@ -81,6 +84,13 @@ class McapFile:
         self._counts[channel.id] = 0
         return channel.id
 
+    def add_metadata(self, name: str, values: Mapping[str, str]) -> None:
+        """A named metadata record; of several with one name, the last counts."""
+        start = self._loose.count
+        Metadata(name=name, metadata=dict(values)).write(self._loose)
+        length = self._loose.count - start
+        self._metadata_indices.append(MetadataIndex(offset=self._data_end + start, length=length, name=name))
+
     def write(self, channel: int, log_ns: int, publish_ns: int, data: bytes) -> None:
         """Add a message to the chunk in progress; the next flush puts it on disk."""
         first = not any(self._counts.values())
@@ -102,14 +112,6 @@ class McapFile:
         """Flush and close."""
         self.flush()
         os.close(self._file)
-
-    def _start(self, metadata: Mapping[str, Mapping[str, str]]) -> None:
-        self._loose.write(MCAP0_MAGIC)
-        Header(profile="ros2", library=LIBRARY).write(self._loose)
-        for name, values in metadata.items():
-            offset = self._loose.count
-            Metadata(name=name, metadata=dict(values)).write(self._loose)
-            self._metadata_indices.append(MetadataIndex(offset=offset, length=self._loose.count - offset, name=name))
 
     def _new_chunk(self) -> None:
         self._chunk = RecordBuilder()

@@ -219,3 +219,12 @@ def test_recover_saves_the_whole_chunks_of_a_cut_file(bag: Path, tmp_path: Path)
     saved = Bag(tmp_path / "saved")
     assert saved.config == Bag(bag).config
     assert [item.message.sequence for item in saved.messages(["/action_chunk"])] == [0, 1]
+
+
+def test_the_configuration_may_grow_while_recording(tmp_path: Path) -> None:
+    writer = BagWriter(tmp_path / "bag", {"recorder": {"bag": "x"}})
+    writer.flush()
+    writer.configure({"recorder": {"bag": "x"}, "sim": {"task": "transfer_cube"}})
+    writer.flush()
+    assert Bag(tmp_path / "bag").config == {"recorder": {"bag": "x"}, "sim": {"task": "transfer_cube"}}
+    writer.close()

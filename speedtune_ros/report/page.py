@@ -1,0 +1,152 @@
+"""One self-contained HTML page about some runs: nothing is fetched, so it can be mailed or archived."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+
+from speedtune_ros.report import figures
+from speedtune_ros.report.runs import ReportRun
+from speedtune_ros.report.video import video_element
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """The figures of one speed mode; NaN where one cannot be computed."""
+
+    mode: str
+    episodes: int
+    successes: int
+    wilson: tuple[float, float]
+    duration: float  # [s], mean to first success
+    acceleration: float
+    demo_speedup: float
+    realised_speed: float
+
+
+COLUMNS = ("Speed mode", "Success", "Wilson 95 %", "Time to success", "acceleration", "demo_speedup", "Realised speed")
+
+
+def page(title: str, facts: Mapping[str, str], rows: Sequence[TableRow], runs: Sequence[ReportRun]) -> str:
+    """The page: a table over the modes, one section a run, latencies and jitter over all runs, and `facts`."""
+    style = files("speedtune_ros.report").joinpath("page.css").read_text()
+    sections = "\n".join(_section(run) for run in runs)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{_text(title)}</title>
+<style>
+{style}
+</style>
+</head>
+<body>
+<main>
+<header>
+<h1>{_text(title)}</h1>
+<p class="lead">{_text(_lead(rows))}</p>
+</header>
+{_table(rows)}
+<h2>Runs</h2>
+{sections}
+<h2>Timing, all runs</h2>
+{_timing(runs)}
+<h2>What ran</h2>
+{_facts(facts)}
+</main>
+</body>
+</html>
+"""
+
+
+def table_text(rows: Sequence[TableRow]) -> str:
+    """The same table for a terminal."""
+    cells = [COLUMNS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _lead(rows: Sequence[TableRow]) -> str:
+    if not rows:
+        return "No episode was run."
+    best = max(rows, key=lambda row: row.acceleration if math.isfinite(row.acceleration) else 0.0)
+    words = f"{sum(row.successes for row in rows)} of {sum(row.episodes for row in rows)} episodes succeeded"
+    if math.isfinite(best.acceleration) and best.acceleration > 1.0:
+        words += f"; {best.mode} reached success {best.acceleration:.2f} times as fast as demonstrated speed"
+    return words + "."
+
+
+def _cells(row: TableRow) -> tuple[str, ...]:
+    low, high = row.wilson
+    return (
+        row.mode,
+        f"{row.successes} of {row.episodes}",
+        f"{low:.2f} to {high:.2f}",
+        _number(row.duration, " s"),
+        _number(row.acceleration, "×"),
+        _number(row.demo_speedup, "×"),
+        _number(row.realised_speed, "×"),
+    )
+
+
+def _table(rows: Sequence[TableRow]) -> str:
+    head = "".join(f"<th>{_text(name)}</th>" for name in COLUMNS)
+    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in _cells(row)) + "</tr>\n" for row in rows)
+    return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>'
+
+
+def _section(run: ReportRun) -> str:
+    outcome = "success" if run.success else "failure"
+    limits = ", ".join(f"{name} {count}" for name, count in run.binding_limits.items())
+    facts = [
+        f"seed {run.seed}",
+        f"{run.duration:.2f} s to {'first success' if run.success else 'the end'}",
+        f"realised speed {_number(run.realised_speed, '×')}",
+        f"binding limits: {limits}" if limits else "",
+        "" if run.success else f"ended: {run.reason or 'recording ends first'}",
+    ]
+    return f"""<section class="run">
+<h3>{_text(run.title)} <span class="mode">{_text(run.mode)}</span> <span class="{outcome}">{outcome}</span></h3>
+<p class="facts">{" · ".join(_text(fact) for fact in facts if fact)}</p>
+<div class="pair">
+<div class="video">{video_element(run)}</div>
+<div class="figure">{figures.svg(figures.timeline_figure(run), "speed and progress over time")}</div>
+</div>
+<details><summary>Commanded against reached joints</summary>
+<div class="figure">{figures.svg(figures.joints_figure(run), "commanded and reached joint positions over time")}</div>
+</details>
+</section>"""
+
+
+def _timing(runs: Sequence[ReportRun]) -> str:
+    names = dict.fromkeys(name for run in runs for name in run.latencies)
+    pooled = {name: _joined([run.latencies.get(name, np.empty(0)) for run in runs]) for name in names}
+    periods = _joined([run.periods for run in runs])
+    if not len(periods) and not any(len(samples) for samples in pooled.values()):
+        return '<p class="none">No timing was recorded.</p>'
+    drawing = figures.svg(figures.histograms_figure(pooled, periods), "latency and jitter histograms")
+    return f'<div class="figure wide">{drawing}</div>'
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    items = "".join(f"<dt>{_text(key)}</dt><dd>{_text(value)}</dd>\n" for key, value in facts.items())
+    return f"<dl>\n{items}</dl>"
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.asarray(part, float) for part in parts]) if parts else np.empty(0)
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.2f}{unit}" if math.isfinite(value) else "–"
+
+
+def _text(text: str) -> str:
+    return html.escape(text)
