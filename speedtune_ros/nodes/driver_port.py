@@ -1,0 +1,158 @@
+"""The ROS side of a Driver, the same in the arm driver and the simulator: nothing upstream can tell them apart."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from speedtune_msgs.msg import DriverStatus, EpisodeStatus
+from speedtune_ros.nodes.conversions import joints_to_message, to_stamp, trajectory_from_message
+from speedtune_ros.nodes.node import StageNode
+from speedtune_ros.nodes.refusal import Refused
+from speedtune_ros.robots.driver import Driver, DriverTick
+from speedtune_ros.types import RobotState, Trajectory
+
+MOVING = (EpisodeStatus.PREPARING, EpisodeStatus.RUNNING)
+_EARLIEST_S = 1.0  # a trajectory that began longer ago belongs to another time
+_LATEST_S = 2.0
+
+
+@dataclass
+class Current:
+    """The episode under way, as told by the episode node."""
+
+    episode_id: str = ""
+    phase: int = EpisodeStatus.IDLE
+    sequence: int = -1  # of the last trajectory taken
+
+
+class DriverPort:
+    """Takes trajectories and stop requests in, and publishes state, command and status of every tick.
+
+    Callbacks come from the executor, `tick` from the control thread: one lock holds the driver.
+    """
+
+    def __init__(self, node: StageNode[Any], driver: Driver, start: np.ndarray) -> None:
+        self.driver = driver
+        self._held = start  # (14,) commanded while nothing was ticked yet
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)  # a trajectory or the episode's phase
+        self.until_ns = 0  # when the last trajectory ends
+        self.current = Current()
+        self.last: DriverTick | None = None
+        self._missed = 0
+        self._stopped = False
+        self._taken = ("", -1, -1)  # episode, sequence and start of the last trajectory
+        self._node = node
+        self._now_ns = 0
+        self._states = node.publisher("joint_states")
+        self._commands = node.publisher("command")
+        self._status = node.publisher("driver_status")
+        node.listen("trajectory", self._take)
+        node.listen("episode_status", self._follow)
+        node.create_service(Trigger, "driver/stop", self._stop)
+        node.create_service(Trigger, "driver/clear_stop", self._clear_stop)
+
+    def publish_state(self, state: RobotState) -> None:
+        self._states.publish(joints_to_message(state.stamp_ns, state.qpos, state.qvel))
+
+    def tick(self, state: RobotState, missed: int = 0) -> np.ndarray:
+        """The command (14,) of this tick, already published with its status.
+
+        missed: ticks that began late, since the start of the node.
+        """
+        with self.lock:
+            self._now_ns = state.stamp_ns
+            tick = self.last = self.driver.tick(state, missed=missed - self._missed)
+            self._missed = missed
+            self._commands.publish(joints_to_message(state.stamp_ns, tick.command))
+            self._publish_status(tick)
+        return tick.command
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop is latched. It outlives episodes."""
+        return self._stopped
+
+    def restart(self, episode_id: str, position: np.ndarray, now_ns: int) -> None:
+        """A new episode whose arms were put at `position` (14,): hold there, say so."""
+        with self.lock:
+            self.driver.reset(position)
+            self._held, self.last = position, None
+            self.current = Current(episode_id, EpisodeStatus.PREPARING)
+            self._now_ns = now_ns
+
+    def announce(self, state: RobotState) -> None:
+        """State and status without a tick, for those who wait on a paused robot."""
+        self.publish_state(state)
+        with self.lock:
+            self._publish_status(self.last)
+
+    def _take(self, message: JointTrajectory) -> None:
+        episode_id, trajectory = trajectory_from_message(message)
+        with self.lock:
+            key = (episode_id, trajectory.sequence, trajectory.start_ns)
+            if key == self._taken:
+                self._node.counts["retransmitted"] += 1  # by a retimer that a paused simulator asked twice
+                return
+            self._check(episode_id, trajectory)
+            self.driver.load(trajectory)
+            self._taken = key
+            self.current.sequence = trajectory.sequence
+            self.until_ns = trajectory.start_ns + round(trajectory.duration * 1e9)
+            self.changed.notify_all()
+
+    def _check(self, episode_id: str, trajectory: Trajectory) -> None:
+        current = self.current
+        if episode_id != current.episode_id or current.phase not in MOVING:
+            raise Refused("other_episode", f"trajectory of episode '{episode_id}' while '{current.episode_id}' runs")
+        if trajectory.sequence <= current.sequence:
+            reason = "repeated_sequence" if trajectory.sequence == current.sequence else "backward_sequence"
+            raise Refused(reason, f"trajectory {trajectory.sequence} after {current.sequence}")
+        ahead = (trajectory.start_ns - self._now_ns) * 1e-9
+        if ahead > _LATEST_S or ahead < -_EARLIEST_S:
+            reason = "future_stamp" if ahead > 0.0 else "old_stamp"
+            raise Refused(reason, f"trajectory starts {ahead:.3f} s from now, expected -{_EARLIEST_S} to {_LATEST_S} s")
+
+    def _follow(self, message: EpisodeStatus) -> None:
+        with self.lock:
+            if message.episode_id != self.current.episode_id:
+                self.current = Current(message.episode_id, message.phase)
+            elif message.phase != self.current.phase:
+                self.current.phase = message.phase
+                if message.phase not in MOVING:
+                    self.driver.hold()
+            self.changed.notify_all()
+
+    def _stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self.lock:
+            self.driver.stop()
+            self._stopped = True
+        self._node.counts["stops"] += 1
+        self._node.get_logger().warning("stopped: holding until driver/clear_stop is called")
+        response.success, response.message = True, "holding; clear with driver/clear_stop"
+        return response
+
+    def _clear_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self.lock:
+            self.driver.clear_stop()
+            self._stopped = False
+        response.success, response.message = True, "cleared: holding until the next trajectory"
+        return response
+
+    def _publish_status(self, tick: DriverTick | None) -> None:
+        message = DriverStatus(episode_id=self.current.episode_id, missed_ticks=self._missed)
+        message.header.stamp = to_stamp(self._now_ns)
+        if tick is None:
+            message.state, message.command = DriverStatus.HOLDING, self._held
+        else:
+            message.state, message.faults, message.command = int(tick.state), list(tick.faults), tick.command
+            message.trajectory, message.progress = max(0, int(tick.trajectory)), float(tick.progress)
+            message.speed, message.tracking_error = float(tick.speed), float(tick.tracking_error)
+            message.refused, message.saturated = int(tick.refused), int(tick.saturated)
+        self._status.publish(message)

@@ -1,0 +1,266 @@
+"""The episode node: one episode or move at a time, from its goal to the reason it ended."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import ReentrantCallbackGroup
+from std_srvs.srv import Trigger
+
+from speedtune_msgs.action import MoveArms, RunEpisode
+from speedtune_msgs.msg import DriverStatus, EpisodeStatus
+from speedtune_msgs.srv import LabelEpisode, SetSpeedMode, SimReset
+from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS
+from speedtune_ros.errors import SpeedtuneError
+from speedtune_ros.nodes.conversions import to_stamp, trajectory_to_message
+from speedtune_ros.nodes.episode_config import EpisodeConfig, named_pose
+from speedtune_ros.nodes.episode_watch import EpisodeWatch
+from speedtune_ros.nodes.node import StageNode, run
+from speedtune_ros.nodes.refusal import Refused
+from speedtune_ros.nodes.services import Services
+from speedtune_ros.registry import make_task
+from speedtune_ros.robots.staged_move import staged_move
+
+_POLL_S = 0.02
+_RESULT_TIMEOUT_S = 900  # rclpy's own is 10
+_STATUS_HZ = 10.0
+
+
+class EpisodeNode(StageNode[EpisodeConfig]):
+    """Serves `run_episode` and `move_arms`; tells every stage which episode runs through `episode_status`."""
+
+    def __init__(self) -> None:
+        super().__init__("episode", EpisodeConfig)
+        self._group = ReentrantCallbackGroup()  # a cancel must be heard while its goal runs
+        self._calls = Services(self, self._group)
+        self._task = make_task(self.config.task)
+        self._watch = EpisodeWatch(self, self.config)
+        self._status = EpisodeStatus()
+        self._status_out = self.publisher("episode_status")
+        self._trajectories = self.publisher("trajectory")
+        self._busy = False
+        self._count = 0
+        self._demonstrated: dict[int, float] = {}  # duration at demonstrated speed [s] by seed
+        self.every(1.0 / _STATUS_HZ, self._publish_progress)
+        self.create_service(LabelEpisode, "episode/label", self._label)
+        self.create_service(Trigger, "episode/stop", self._stop, callback_group=self._group)
+        self._servers = [
+            self._serve(RunEpisode, "run_episode", self._run_episode),
+            self._serve(MoveArms, "move_arms", self._move_arms),
+        ]
+        self._publish(EpisodeStatus.IDLE)
+
+    def _serve(self, action: Any, name: str, execute: Any) -> ActionServer:
+        return ActionServer(
+            self,
+            action,
+            name,
+            execute,
+            callback_group=self._group,
+            goal_callback=self._admit,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            result_timeout=_RESULT_TIMEOUT_S,
+        )
+
+    def _admit(self, _: Any) -> GoalResponse:
+        if self._busy:
+            self.fail("busy", f"a goal came while '{self._status.episode_id}' runs: one at a time")
+            return GoalResponse.REJECT
+        self._busy = True
+        return GoalResponse.ACCEPT
+
+    def _run_episode(self, handle: ServerGoalHandle) -> RunEpisode.Result:
+        result = RunEpisode.Result()
+        try:
+            self._prepare(handle.request, result)
+            self._follow(handle, result)
+        except (SpeedtuneError, ValueError) as error:
+            self.refuse(error)
+            result.reason = str(error)
+        finally:
+            self._finish(result.reason, result.success)
+            if handle.request.record:
+                self._calls.call(Trigger, "recorder/bag", Trigger.Request())  # all of it on disk
+            self._busy = False
+        _settle(handle, result.reason, ok=result.reason in ("success", "time_limit"))
+        return result
+
+    def _prepare(self, goal: RunEpisode.Goal, result: RunEpisode.Result) -> None:
+        """Everything before the first tick; raises Refused with what stands in the way."""
+        task = goal.task or self.config.task
+        if task != self._task.name:
+            raise Refused("other_task", f"task '{task}': this graph runs '{self._task.name}'")
+        if not 0.0 <= goal.time_limit < 3600.0:  # False for NaN
+            raise Refused("bad_time_limit", f"time limit: expected 0 to 3600 s, got {goal.time_limit}")
+        if goal.speed_mode:
+            self._calls.demand(SetSpeedMode, "speed_policy/set_mode", SetSpeedMode.Request(mode=goal.speed_mode))
+        if goal.record:
+            result.bag = self._calls.demand(Trigger, "recorder/bag", Trigger.Request()).message
+        self._new_status(f"{task}-{goal.seed}", task, goal.instruction or self._task.instruction, goal.seed)
+        nominal = self._task.episode_steps * CONTROL_DT + self.config.margin_s
+        self._watch.begin(self._status.episode_id, goal.time_limit or nominal)
+        self._publish(EpisodeStatus.PREPARING)
+        if self.config.robot == "sim":
+            request = SimReset.Request(episode_id=self._status.episode_id, task=task, seed=goal.seed)
+            self._status.start = self._calls.demand(SimReset, "sim/reset", request).stamp
+        else:
+            self._status.start = self._to_start()
+
+    def _to_start(self) -> Any:
+        """Move real arms to the start pose if they are far from it; the stamp from which the episode counts."""
+        goal = named_pose("start")
+        if self._watch.distance(goal) > self.config.start_tolerance_rad:
+            error = self._move(goal, self.config.move_speed_rad_s, None)
+            if error > self.config.start_tolerance_rad:
+                raise Refused("far_from_start", f"arms are {error:.3f} rad from the start pose after the move to it")
+        return to_stamp(self._watch.stamp_ns + CONTROL_DT_NS)
+
+    def _follow(self, handle: ServerGoalHandle, result: RunEpisode.Result) -> None:
+        """From the first tick to the reason it ended."""
+        self._watch.start(self._status.start)
+        self._publish(EpisodeStatus.RUNNING)
+        feedback = RunEpisode.Feedback()
+        while not (reason := self._watch.ended()):
+            if handle.is_cancel_requested:
+                reason = "cancelled"
+                break
+            watch = self._watch
+            feedback.elapsed, feedback.progress = watch.elapsed, watch.progress
+            feedback.speed, feedback.reward = watch.speed, watch.reward
+            handle.publish_feedback(feedback)
+            watch.wait(_POLL_S)
+        result.reason, result.success = reason, self._watch.success
+        result.duration = self._watch.duration
+        result.acceleration = self._acceleration(handle.request, result)
+
+    def _acceleration(self, goal: RunEpisode.Goal, result: RunEpisode.Result) -> float:
+        """Against the same seed at demonstrated speed, if that was run; else 0."""
+        if not result.success:
+            return 0.0
+        if goal.speed_mode in ("constant:1", "constant:1.0"):
+            self._demonstrated[goal.seed] = result.duration
+        return self._demonstrated.get(goal.seed, 0.0) / result.duration
+
+    def _move_arms(self, handle: ServerGoalHandle) -> MoveArms.Result:
+        result = MoveArms.Result()
+        try:
+            goal = named_pose(handle.request.pose, handle.request.positions)
+            self._new_status("move", "", "", 0)
+            self._watch.begin(self._status.episode_id, 0.0)
+            self._publish(EpisodeStatus.PREPARING)
+            result.error = self._move(goal, handle.request.speed, handle)
+            result.success = result.error <= self.config.move_tolerance_rad
+            result.message = "reached" if result.success else f"{result.error:.3f} rad from the goal"
+            if handle.is_cancel_requested:
+                result.success, result.message = False, "cancelled"
+        except (SpeedtuneError, ValueError) as error:
+            self.refuse(error)
+            result.message = str(error)
+        finally:
+            self._finish(result.message, result.success)
+            self._busy = False
+        _settle(handle, result.message, ok=result.success)
+        return result
+
+    def _move(self, goal: Any, speed: float, handle: ServerGoalHandle | None) -> float:
+        """Play a staged move to `goal` (14,); the largest distance left at its end [rad]."""
+        limit = self.config.move_speed_max_rad_s
+        if not 0.0 < speed <= limit:
+            raise Refused("bad_move_speed", f"move speed: expected above 0 and at most {limit} rad/s, got {speed}")
+        command = self._watch.wait_for_driver(self.config.silence_timeout_s)
+        move = staged_move(command, goal, speed, self._watch.stamp_ns + 2 * CONTROL_DT_NS)
+        self._trajectories.publish(trajectory_to_message(move, self._status.episode_id))
+        end_ns = move.start_ns + round((move.duration + self.config.settle_s) * 1e9)
+        feedback = MoveArms.Feedback()
+        while (left := (end_ns - self._watch.stamp_ns) * 1e-9) > 0.0 and not self._watch.trouble():
+            if handle is not None:
+                if handle.is_cancel_requested:
+                    break
+                feedback.remaining = left
+                handle.publish_feedback(feedback)
+            self._watch.wait(_POLL_S)
+        return self._watch.distance(goal)
+
+    def _new_status(self, name: str, task: str, instruction: str, seed: int) -> None:
+        # Unique across restarts of this node, so that no stage mistakes an old episode for this one.
+        self._count += 1
+        episode_id = f"{name}-{time.time_ns() // 1_000_000:x}-{self._count}"
+        self._status = EpisodeStatus(episode_id=episode_id, task=task, instruction=instruction, seed=seed)
+
+    def _publish(self, phase: int, reason: str = "") -> None:
+        self._status.phase, self._status.reason = phase, reason
+        self._status.header.stamp = to_stamp(self._watch.stamp_ns)
+        self._status_out.publish(self._status)
+
+    def _publish_progress(self) -> None:
+        status, watch = self._status, self._watch
+        if status.phase == EpisodeStatus.RUNNING:
+            status.elapsed, status.progress = watch.elapsed, watch.progress
+            status.reward, status.success = watch.reward, watch.success
+            self._publish(status.phase)
+
+    def _finish(self, reason: str, success: bool) -> None:
+        status, watch = self._status, self._watch
+        if status.phase not in (EpisodeStatus.PREPARING, EpisodeStatus.RUNNING):
+            return  # refused before it began
+        status.elapsed, status.progress, status.reward, status.success = (
+            watch.elapsed,
+            watch.progress,
+            watch.reward,
+            success,
+        )
+        self._publish(EpisodeStatus.ENDED, reason)
+        self.counts[f"ended.{reason.split(':')[0].replace(' ', '_')[:20]}"] += 1
+
+    def _label(self, request: LabelEpisode.Request, response: LabelEpisode.Response) -> LabelEpisode.Response:
+        if not -1.0 <= request.reward <= 1.0:  # False for NaN
+            response.message = f"label: expected a reward from -1 to 1, got {request.reward}"
+            self.fail("bad_label", response.message)
+        elif request.episode_id not in ("", self._status.episode_id):
+            response.message = f"label: the episode is '{self._status.episode_id}', not '{request.episode_id}'"
+            self.fail("other_episode", response.message)
+        else:
+            self._watch.label(request.reward)
+            response.success, response.message = True, f"labelled {request.reward:g}"
+        return response
+
+    def _stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Forward the stop to whoever moves the arms."""
+        answer = self._calls.call(Trigger, "driver/stop", Trigger.Request())
+        response.success = answer is not None and answer.success
+        response.message = answer.message if answer is not None else "driver/stop does not answer"
+        return response
+
+    def diagnose(self) -> dict[str, object]:
+        return {"episode": self._status.episode_id, "phase": self._status.phase, "busy": self._busy}
+
+    def level(self) -> tuple[bytes, str]:
+        if self._watch.driver is not None and self._watch.driver.state == DriverStatus.STOPPED:
+            return b"\x01", "stopped; clear with driver/clear_stop"
+        return super().level()
+
+    def close(self) -> None:
+        self._watch.abandon("shut down")
+        for server in self._servers:
+            server.destroy()
+
+
+def _settle(handle: ServerGoalHandle, reason: str, *, ok: bool) -> None:
+    """Tell the action protocol how its goal ended."""
+    if reason == "cancelled" and handle.is_cancel_requested:
+        handle.canceled()
+    elif ok:
+        handle.succeed()
+    else:
+        handle.abort()
+
+
+def main() -> int:
+    return run(EpisodeNode, threads=4)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,49 @@
+"""Settings of the episode node, and the poses it knows by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from speedtune_ros.aloha import NUM_JOINTS, start_pose
+from speedtune_ros.config import option
+from speedtune_ros.errors import InvalidInputError, UnknownNameError
+from speedtune_ros.types import checked
+
+
+@dataclass(frozen=True)
+class EpisodeConfig:
+    """When an episode ends, and how arms are moved between episodes."""
+
+    robot: str = option("sim", "sim resets its scene itself; real moves the arms to the start pose", choices=("sim", "real"))
+    task: str = option("transfer_cube", "the task the graph runs")
+    profile: str = option("act", "dynamics profile of the arms, for the record")
+    margin_s: float = option(1.0, "time beyond the task's own before an episode ends", minimum=0.0, maximum=600.0)
+    start_timeout_s: float = option(30.0, "longest wait for the first motion of an episode", minimum=0.1, maximum=600.0)
+    stall_timeout_s: float = option(3.0, "an episode whose arms hold for so long ends", minimum=0.1, maximum=600.0)
+    silence_timeout_s: float = option(2.0, "an episode ends if the driver is silent for so long", minimum=0.1, maximum=600.0)
+    service_timeout_s: float = option(10.0, "longest wait for another node's service", minimum=0.1, maximum=600.0)
+    start_tolerance_rad: float = option(0.1, "farther from the start pose, a staged move comes first", minimum=0.001, maximum=3.0)
+    move_tolerance_rad: float = option(0.15, "a move has succeeded within this distance of its goal", minimum=0.001, maximum=3.0)
+    move_speed_rad_s: float = option(0.5, "joint speed of the move to the start pose", minimum=0.01, maximum=3.0)
+    move_speed_max_rad_s: float = option(1.5, "largest joint speed a move may ask for", minimum=0.01, maximum=3.14)
+    settle_s: float = option(0.3, "time after a move before its error is read", minimum=0.0, maximum=10.0)
+
+
+# Sleep as Interbotix's vx300s has it: https://github.com/Interbotix/interbotix_ros_manipulators/
+# (interbotix_xsarm_control/config/vx300s.yaml, sleep_positions)
+_SLEEP = (0.0, -1.85, 1.55, 0.0, 0.8, 0.0)
+_POSES = {"start": start_pose(), "sleep": np.array([*_SLEEP, 0.0] * 2), "open": start_pose(1.0)}
+
+
+def named_pose(name: str, positions: Sequence[float] = ()) -> np.ndarray:
+    """A pose (14,) by name, or `positions` where no name is given."""
+    if not name:
+        return checked("positions", positions, (NUM_JOINTS,))
+    if len(positions):
+        raise InvalidInputError(f"move: expected a pose or positions, got '{name}' and {len(positions)} positions")
+    if name not in _POSES:
+        raise UnknownNameError("pose", name, _POSES)
+    return _POSES[name]

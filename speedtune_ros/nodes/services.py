@@ -1,0 +1,42 @@
+"""Calls to other nodes' services from a thread of a multi-threaded executor."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+
+from speedtune_ros.nodes.node import StageNode
+from speedtune_ros.nodes.refusal import Refused
+
+
+class Services:
+    """Clients made on first use; the executor must have a thread left to receive the answer."""
+
+    def __init__(self, node: StageNode[Any], group: CallbackGroup) -> None:
+        self._node = node
+        self._group = group
+        self._clients: dict[str, Any] = {}
+
+    def call(self, kind: Any, name: str, request: Any) -> Any | None:
+        """The answer, or None if there is none within the node's `service_timeout_s`."""
+        timeout_s = self._node.config.service_timeout_s
+        if name not in self._clients:
+            self._clients[name] = self._node.create_client(kind, name, callback_group=self._group)
+        client = self._clients[name]
+        if not client.wait_for_service(timeout_sec=timeout_s):
+            return None
+        done = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: done.set())
+        return future.result() if done.wait(timeout_s) else None
+
+    def demand(self, kind: Any, name: str, request: Any) -> Any:
+        """The answer of a service that succeeded. Raises Refused with its message."""
+        answer = self.call(kind, name, request)
+        if answer is None:
+            raise Refused("no_service", f"{name} does not answer: is its node running?")
+        if not answer.success:
+            raise Refused("service_refused", f"{name}: {answer.message}")
+        return answer

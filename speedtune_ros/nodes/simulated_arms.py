@@ -1,0 +1,33 @@
+"""Simulated arms behind the arm driver: the robot interface on the system clock, without a scene's reward."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+
+from speedtune_ros.registry import make_simulation
+from speedtune_ros.robots.robot import Limits
+from speedtune_ros.types import RobotState
+
+
+class SimulatedArms:
+    """Implements Robot: each command runs one control tick of physics."""
+
+    def __init__(self, task: str, profile: str) -> None:
+        self._simulation = make_simulation(task, profile)
+
+    @property
+    def limits(self) -> Limits:
+        return self._simulation.limits
+
+    def state(self) -> RobotState:
+        """The state now, stamped with the system's clock as hardware would be."""
+        return dataclasses.replace(self._simulation.observe(images=False).state, stamp_ns=time.time_ns())
+
+    def command(self, targets: np.ndarray) -> None:
+        self._simulation.step(targets)
+
+    def close(self) -> None:
+        self._simulation.close()
