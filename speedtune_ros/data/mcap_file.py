@@ -1,7 +1,8 @@
-"""An MCAP file that is complete after every flush, so whatever kills its writer, every reader opens it.
+"""An MCAP file that is complete after every flush, so that every reader opens it after its writer was killed.
 
 A usual writer leaves index and footer for the end, and a file without them is refused or must be repaired. Here each
-flush writes the new chunk over the old tail and a new tail (index, statistics, footer) behind it, in one call.
+flush writes the new chunk over the old tail and a new tail (index, statistics, footer) behind it, in one call. Only a
+kill within that call (a millisecond) cuts the tail; the chunks before are whole even then, and can be recovered.
 Format: https://mcap.dev/spec
 """
 
