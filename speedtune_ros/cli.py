@@ -31,10 +31,14 @@ def build_parser(names: Iterable[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in names:
         module = importlib.import_module(f"{commands.__name__}.{name.replace('-', '_')}")
-        subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
+        subparser = subparsers.add_parser(name, help=module.HELP, description=_sentence(module.HELP))
         module.configure(subparser)
         subparser.set_defaults(run=module.run)
     return parser
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def run(argv: Sequence[str]) -> int:

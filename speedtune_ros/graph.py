@@ -29,19 +29,42 @@ class Argument:
 
 
 ARGUMENTS = (
-    Argument("robot", "sim", "which arms: `sim` is MuJoCo in place of driver and cameras, `real` the hardware", ("sim", "real")),
+    Argument(
+        "robot", "sim", "which arms: `sim` is MuJoCo for driver and cameras, `real` the hardware", ("sim", "real")
+    ),
     Argument("task", "transfer_cube", "what is to be done", tuple(sorted(TASKS))),
-    Argument("policy", "act", "who predicts chunks: `expert` (scripted, in simulation only), `act` (the shipped checkpoint) or the path of a checkpoint folder"),
-    Argument("speed", "1.0", "ceiling on speed, 1 being as demonstrated: a number, or a speed policy and its argument as in `constant:2`"),
+    Argument(
+        "policy",
+        "act",
+        "who predicts chunks: `act` (the shipped checkpoint), the path of a checkpoint folder, or in simulation "
+        "`expert`, which is scripted",
+    ),
+    Argument(
+        "speed",
+        "1.0",
+        "ceiling on speed, 1 being as demonstrated: a number, or a speed policy and its argument as in `constant:2`",
+    ),
     Argument("retimer", "linear", "how chunks are re-timed to that speed", tuple(sorted(RETIMERS))),
-    Argument("dynamics", "auto", "whose limits and lag apply, and in simulation how the arms respond; `auto` is `act` in simulation and `hardware` on the arms", ("auto", "act", "identified", "hardware")),
-    Argument("cameras", "top:96x96", "comma-separated cameras, each name or name:HEIGHTxWIDTH, out of " + ", ".join(CAMERAS) + "; `none` for none"),
+    Argument(
+        "dynamics",
+        "auto",
+        "whose limits and lag apply, and in simulation how the arms respond; `auto` is `act` in simulation and "
+        "`hardware` on the arms",
+        ("auto", "act", "identified", "hardware"),
+    ),
+    Argument(
+        "cameras",
+        "top:96x96",
+        f"comma-separated cameras, each name or name:HEIGHTxWIDTH, as {', '.join(CAMERAS)}; `none` for none",
+    ),
     Argument("record", "false", "whether to write a bag (rosbag2, MCAP) of everything", SWITCH),
     Argument("bag", "", "folder of that bag; empty: the recorder names it by the time of day"),
-    Argument("lockstep", "false", "whether simulated time waits for the stages: slower or faster than real, but repeatable", SWITCH),
+    Argument(
+        "lockstep", "false", "whether simulated time waits for the stages: not in real time, but repeatable", SWITCH
+    ),
     Argument("real_time_factor", "1.0", "simulated seconds a second, in simulation without lock-step"),
     Argument("params", "", "a ROS parameter file laid over the package's config/<node>.yaml"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Make a virtual environment with ROS wheels a complete ROS prefix. Run by `make setup`, standard library only.
 
-    python -m speedtune_ros.prefix cmake    rewrite the build machine's paths in the wheels' CMake files
-    python -m speedtune_ros.prefix link     add what `ros2 run` and `ros2 launch` look for to an editable install
+python -m speedtune_ros.prefix cmake    rewrite the build machine's paths in the wheels' CMake files
+python -m speedtune_ros.prefix link     add what `ros2 run` and `ros2 launch` look for to an editable install
 """
 
 from __future__ import annotations

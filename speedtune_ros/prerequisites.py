@@ -47,9 +47,7 @@ def prerequisites() -> list[Prerequisite]:
         Prerequisite(
             "libEGL", "rendering without a display", ctypes.util.find_library("EGL") is not None, ("libegl1",), False
         ),
-        Prerequisite(
-            "Mesa", "rendering without a graphics card", bool(mesa or gallium), ("libgl1-mesa-dri",), False
-        ),
+        Prerequisite("Mesa", "rendering without a graphics card", bool(mesa or gallium), ("libgl1-mesa-dri",), False),
     ]
 
 
