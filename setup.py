@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parent
 
 def files(folder: str) -> list:
     """(destination, files) for each folder under `folder`, as data_files takes them."""
-    sources = [path for path in sorted((ROOT / folder).rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    sources = [
+        path for path in sorted((ROOT / folder).rglob("*")) if path.is_file() and "__pycache__" not in path.parts
+    ]
     relative = [path.relative_to(ROOT) for path in sources]
     parents = sorted({path.parent for path in relative})
     return [
