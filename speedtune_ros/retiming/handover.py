@@ -19,7 +19,7 @@ from speedtune_ros.retiming.retimer import Splice
 from speedtune_ros.types import TargetKind
 
 METHODS = ("nearest", "consumed")
-_ARMS = np.array(ARMS)
+_ARMS = np.isin(np.arange(NUM_JOINTS), ARMS).astype(float)
 _STILL = 1e-6  # [rad/s] below which motion has no direction
 _SLOW = 0.05  # [rad/s] below which distance along the path says little about demonstration time
 
@@ -59,9 +59,9 @@ class Handover:
 
     def entry(self, path: np.ndarray, first: float, dt: float, splice: Splice, kind: TargetKind) -> float:
         """Demonstration time [s] at which to enter path (k, 14), whose knots lie at first + i*dt."""
-        low, high = ((s - first) / dt for s in window(splice, kind))
+        low, high = window(splice, kind)
         last = len(path) - 1.0
-        low, high = min(max(low, 0.0), last), min(max(high, 0.0), last)
+        low, high = min(max((low - first) / dt, 0.0), last), min(max((high - first) / dt, 0.0), last)
         if self.config.method == "nearest" and high > low:
             low = self._nearest(path, splice.position, low, high)
         return first + low * dt
@@ -70,21 +70,26 @@ class Handover:
         """The smallest x in [low, high] (in knots) whose squared distance is the least one's plus tolerance**2.
 
         Squared, so that stepping back to the smallest x costs at most `tolerance` however far off the path we are.
+        On a segment the squared distance is rr + 2 u rd + u**2 dd, u in [0, 1]. A window has few segments: plain
+        numbers are faster than arrays.
         """
-        a, b = int(low), max(math.ceil(high), int(low) + 1)
-        relative = (path[a:b] - position) * self._weights
-        along = (path[a + 1 : b + 1] - path[a:b]) * self._weights
-        rr = np.einsum("ij,ij->i", relative, relative)
-        rd = np.einsum("ij,ij->i", relative, along)
-        dd = np.einsum("ij,ij->i", along, along)
-        start, stop = np.zeros(b - a), np.ones(b - a)
-        start[0], stop[-1] = low - a, high - (b - 1)
-        u = np.where(dd > 0.0, -rd / np.maximum(dd, 1e-300), start)
-        u = np.minimum(np.maximum(u, start), stop)
-        squared = rr + u * (2.0 * rd + u * dd)
-        enough = float(squared.min()) + self.config.tolerance**2
-        j = int(np.argmax(squared <= enough))
-        return a + j + _first_within(float(rr[j]), float(rd[j]), float(dd[j]), float(start[j]), enough)
+        a, b = int(low), math.ceil(high)
+        relative = (path[a : b + 1] - position) * self._weights
+        along = relative[1:] - relative[:-1]
+        relative = relative[:-1]
+        rr = np.einsum("ij,ij->i", relative, relative).tolist()
+        rd = np.einsum("ij,ij->i", relative, along).tolist()
+        dd = np.einsum("ij,ij->i", along, along).tolist()
+        least = math.inf
+        squared = []
+        for i in range(b - a):
+            start, stop = max(low - a - i, 0.0), min(high - a - i, 1.0)
+            u = min(max(-rd[i] / dd[i], start), stop) if dd[i] > 0.0 else start
+            squared.append(rr[i] + u * (2.0 * rd[i] + u * dd[i]))
+            least = min(least, squared[-1])
+        enough = least + self.config.tolerance**2
+        i = next(i for i, value in enumerate(squared) if value <= enough)
+        return a + i + _first_within(rr[i], rd[i], dd[i], max(low - a - i, 0.0), enough)
 
 
 def _first_within(rr: float, rd: float, dd: float, start: float, enough: float) -> float:
@@ -96,11 +101,13 @@ def _first_within(rr: float, rd: float, dd: float, start: float, enough: float) 
 
 def jump(splice: Splice, position: np.ndarray, velocity: np.ndarray, speed: float) -> Jump:
     """Measure the change from `splice` to a trajectory starting at position, velocity (14,) with `sdot` speed."""
-    step = (position - splice.position)[_ARMS]
-    change = (velocity - splice.velocity)[_ARMS]
-    before, after = splice.velocity[_ARMS], velocity[_ARMS]
+    step = (position - splice.position) * _ARMS
+    change = (velocity - splice.velocity) * _ARMS
+    before, after = splice.velocity * _ARMS, velocity * _ARMS
     pace = math.sqrt(before.dot(before))
-    backward = max(0.0, -float(step.dot(before)) / pace) if pace > _STILL else 0.0
+    if pace < _STILL:  # from rest there is nothing to step back from or to gain
+        return Jump(float(np.abs(step).max()), float(np.abs(change).max()), 0.0, 0.0)
+    backward = max(0.0, -float(step.dot(before)) / pace)
     # after = q' * speed, so step . q' / (q' . q') = step . after * speed / (after . after)
     slip = float(step.dot(after)) * speed / (float(after.dot(after)) + (_SLOW * speed) ** 2) if speed > 0.0 else 0.0
     return Jump(float(np.abs(step).max()), float(np.abs(change).max()), backward, slip)

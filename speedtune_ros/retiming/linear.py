@@ -72,6 +72,18 @@ class _Motion(NamedTuple):
     speeds: np.ndarray
 
 
+class _Profile(NamedTuple):
+    """Full speed for `count` ticks, then the stop: m points.
+
+    offsets (m,): ticks at full speed to get there; widths (m-1, 1) between them; shares (m,): of the full speed.
+    """
+
+    count: int
+    offsets: np.ndarray
+    widths: np.ndarray
+    shares: np.ndarray
+
+
 class LinearRetimer:
     """Runs the chunk at the ceiling, lowered where a velocity limit demands it, and stops at the chunk's end.
 
@@ -94,6 +106,7 @@ class LinearRetimer:
         self._stop_speeds[-1] = 0.0
         ticks = round(config.max_duration / self._dt) + self._brake_ticks + 2
         self._ticks = np.arange(ticks, dtype=float)
+        self._profiles: dict[int, _Profile] = {}
         # as (now_ns - start_ns) / 1e9 rounds them, so that ticks meet points exactly
         self._times = np.arange(ticks) * round(self._dt * 1e9) / 1e9
 
@@ -108,7 +121,7 @@ class LinearRetimer:
         first = 0.0 if chunk.kind is TargetKind.COMMAND else chunk.dt
         entry = self._handover.entry(path, first, chunk.dt, splice, chunk.kind)
         x = (entry - first) / chunk.dt
-        speed, joint = self._firmware(slopes[int(min(x, len(slopes) - 1)) :] / chunk.dt, ceiling.speed)
+        speed, joint = self._firmware(slopes[int(min(x, len(slopes) - 1)) :], chunk.dt, ceiling.speed)
         reason, room = "", (len(slopes) - x) * chunk.dt
         fitting = room / self.brake_distance(1.0)
         if fitting < speed:
@@ -134,16 +147,20 @@ class LinearRetimer:
             felt.position,
             felt.velocity,
             felt.backward,
+            slip=felt.slip,
         )
         return Retiming(trajectory, report)
 
-    def _firmware(self, rates: np.ndarray, speed: float) -> tuple[float, int]:
-        """The speed that path rates (m, 14) per second of demonstration allow, and the joint that binds or -1."""
+    def _firmware(self, slopes: np.ndarray, dt: float, speed: float) -> tuple[float, int]:
+        """The speed that path slopes (m, 14) per knot, dt [s] apart, allow, and the joint that binds or -1."""
         if not self._limited:
             return speed, -1
-        allowed = self._velocity / np.maximum(np.abs(rates).max(axis=0), 1e-12)
+        if (np.abs(slopes) <= self._velocity * (dt / speed)).all():
+            return speed, -1
+        steepest = np.maximum(slopes.max(axis=0), -slopes.min(axis=0))
+        allowed = self._velocity * dt / np.maximum(steepest, 1e-12)
         joint = int(allowed.argmin())
-        return (float(allowed[joint]), joint) if allowed[joint] < speed else (speed, -1)
+        return min(float(allowed[joint]), speed), joint
 
     def _limited_motion(
         self, path: np.ndarray, slopes: np.ndarray, x: float, speed: float, joint: int, dt: float, cruise: float
@@ -172,14 +189,22 @@ class LinearRetimer:
         room = (len(slopes) - x) / step - self._stop[-1]
         room = min(room, cruise / self._dt, self.config.max_duration / self._dt)
         count = max(math.floor(room + _ROUNDING), 0)
-        n = count + 1
-        offsets = np.concatenate((self._ticks[:n], self._stop + count))
-        speeds = np.full(len(offsets), speed)
-        speeds[n:] *= self._stop_speeds
-        positions = _on_path(path, slopes, x + step * offsets)
-        secants = (positions[1:] - positions[:-1]) / self._dt
-        offsets *= speed * self._dt
-        return _Motion(positions, _velocities(secants), secants, offsets, speeds)
+        profile = self._profile(count)
+        positions = _on_path(path, slopes, x + step * profile.offsets)
+        steps = positions[1:] - positions[:-1]
+        velocities = _velocities(steps, profile)
+        velocities *= 1.0 / self._dt
+        steps *= 1.0 / self._dt
+        progress = profile.offsets * (speed * self._dt)
+        return _Motion(positions, velocities, steps, progress, profile.shares * speed)
+
+    def _profile(self, count: int) -> _Profile:
+        """`count` ticks at full speed and the stop."""
+        if count not in self._profiles:
+            offsets = np.concatenate((self._ticks[: count + 1], self._stop + count))
+            shares = np.concatenate((np.ones(count + 1), self._stop_speeds))
+            self._profiles[count] = _Profile(count, offsets, np.diff(offsets)[:, None], shares)
+        return self._profiles[count]
 
     @staticmethod
     def _rest(position: np.ndarray) -> _Motion:
@@ -187,16 +212,16 @@ class LinearRetimer:
         return _Motion(position, np.zeros((1, NUM_JOINTS)), np.zeros((0, NUM_JOINTS)), np.zeros(1), np.zeros(1))
 
     def _excess(self, motion: _Motion) -> tuple[float, int]:
-        """By what factor the Hermite curve is too fast anywhere, and for which joint.
+        """By what factor the Hermite curve is too fast between ticks, and for which joint.
 
-        Its velocity over a step is a quadratic Bezier curve with control points m0, c = 3 d - m0 - m1, m1.
+        On ticks it is no faster than the secants, which `_firmware` saw to. Over a step its velocity is a quadratic
+        Bezier curve with control points m0, c = 3 d - m0 - m1, m1.
         """
         m0, m1 = motion.velocities[:-1], motion.velocities[1:]
         middle = 3.0 * motion.secants - m0 - m1
-        peaks = np.maximum(np.abs(motion.velocities).max(axis=0), np.abs(middle).max(axis=0))
-        if (peaks > self._velocity).any():
-            peaks = np.maximum(np.abs(motion.velocities).max(axis=0), _extremes(m0, middle, m1).max(axis=0))
-        ratio = peaks / self._velocity
+        if (np.abs(middle) <= self._velocity).all():
+            return 1.0, -1
+        ratio = _extremes(m0, middle, m1).max(axis=0) / self._velocity
         joint = int(ratio.argmax())
         return float(ratio[joint]), joint
 
@@ -217,22 +242,30 @@ def _extremes(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     bend = a - 2.0 * b + c
     turn = a - b
     inside = (turn * bend > 0.0) & (np.abs(turn) < np.abs(bend))
-    return np.abs(np.where(inside, (a * c - b * b) / np.where(inside, bend, 1.0), 0.0))
+    return np.abs(np.where(inside, a - turn * turn / np.where(inside, bend, 1.0), 0.0))
 
 
-def _velocities(secants: np.ndarray) -> np.ndarray:
-    """Velocities (m, 14) at ticks from secants (m-1, 14) between them; the last is 0.
+def _velocities(steps: np.ndarray, profile: _Profile) -> np.ndarray:
+    """Velocities (m, 14) per tick at points that are steps (m-1, 14) apart; the last is 0.
 
-    Harmonic means, 0 where the direction turns: the Hermite curve then never leaves the range of the two ticks
-    around it (Fritsch and Butland 1984, https://doi.org/10.1137/0905021), so position limits hold between ticks.
+    Harmonic means of the path's rates, 0 where the direction turns, times the share of speed; at most 3 times either
+    step. The Hermite curve then never leaves the range of the two points around it, so position limits hold between
+    ticks (Fritsch and Butland 1984, https://doi.org/10.1137/0905021).
     """
-    velocities = np.zeros((len(secants) + 1, NUM_JOINTS))
-    velocities[0] = secants[0]
-    before, after = secants[:-1], secants[1:]
-    product = before * after
+    rates = steps / profile.widths
+    velocities = np.zeros((len(steps) + 1, NUM_JOINTS))
+    velocities[0] = rates[0]
+    before, after = rates[:-1], rates[1:]
     total = before + after
+    product = before * after
     rising = product > 0.0
-    np.divide(2.0 * product, total, out=velocities[1:-1], where=rising)
+    product *= 2.0
+    np.divide(product, total, out=velocities[1:-1], where=rising)
+    velocities *= profile.shares[:, None]
+    stop = velocities[profile.count + 1 : -1]
+    most = 3.0 * np.abs(steps[profile.count :])
+    most = np.minimum(most[:-1], most[1:])
+    np.clip(stop, -most, most, out=stop)
     return velocities
 
 

@@ -15,7 +15,6 @@ from speedtune_ros.aloha import CONTROL_DT_NS, NUM_JOINTS
 from speedtune_ros.config import option
 from speedtune_ros.errors import InvalidInputError
 from speedtune_ros.retiming.ensemble import TemporalEnsemble
-from speedtune_ros.retiming.handover import jump
 from speedtune_ros.retiming.retimer import Ceiling, Retimer, Retiming, Splice
 from speedtune_ros.sampling import Player, hold
 from speedtune_ros.types import Chunk, InferenceRequest, Setpoint, SpeedChoice, checked
@@ -153,8 +152,7 @@ class ChunkScheduler:
         retiming = self._retimer.retime(chunk, splice, self._ceiling(choice.speed, chunk))
         trajectory = dataclasses.replace(retiming.trajectory, sequence=request.sequence)
         report = dataclasses.replace(retiming.report, sequence=request.sequence, requested_speed=choice.speed)
-        start = trajectory.positions[0], trajectory.velocities[0], float(trajectory.speeds[0])
-        self.slip += jump(splice, *start).slip if splice.speed > 0.0 else 0.0
+        self.slip += report.slip
         self._player.load(trajectory)
         self._outstanding = None
         self._answered_ns = chunk.stamp_ns
