@@ -56,9 +56,9 @@ def _on_path(path: np.ndarray, slopes: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Equation 9: path (k, 14) with slopes (k-1, 14) per knot at x (m,) in knots."""
     x = np.minimum(x, len(slopes))
     below = np.minimum(x.astype(np.intp), len(slopes) - 1)
-    positions = slopes[below]
+    positions = slopes.take(below, axis=0)
     positions *= (x - below)[:, None]
-    positions += path[below]
+    positions += path.take(below, axis=0)
     return positions
 
 
@@ -73,12 +73,12 @@ class _Motion(NamedTuple):
 
 
 class _Profile(NamedTuple):
-    """Full speed for `count` ticks, then the stop: m points.
+    """Full speed for `cruise` ticks, then the stop: m points.
 
     offsets (m,): ticks at full speed to get there; widths (m-1, 1) between them; shares (m,): of the full speed.
     """
 
-    count: int
+    cruise: int
     offsets: np.ndarray
     widths: np.ndarray
     shares: np.ndarray
@@ -261,11 +261,12 @@ def _velocities(steps: np.ndarray, profile: _Profile) -> np.ndarray:
     rising = product > 0.0
     product *= 2.0
     np.divide(product, total, out=velocities[1:-1], where=rising)
-    velocities *= profile.shares[:, None]
-    stop = velocities[profile.count + 1 : -1]
-    most = 3.0 * np.abs(steps[profile.count :])
+    stop = velocities[profile.cruise + 1 : -1]
+    stop *= profile.shares[profile.cruise + 1 : -1, None]
+    most = 3.0 * np.abs(steps[profile.cruise :])
     most = np.minimum(most[:-1], most[1:])
-    np.clip(stop, -most, most, out=stop)
+    np.minimum(stop, most, out=stop)
+    np.maximum(stop, -most, out=stop)
     return velocities
 
 
