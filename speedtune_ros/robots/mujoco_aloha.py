@@ -40,7 +40,7 @@ class MujocoAloha:
             self._camera_id(name)
         self._scene_key = scene_key(self.model) if cameras else ""
         self._index_joints()
-        self._substeps = round(CONTROL_DT / self.model.opt.timestep)
+        self.substeps = round(CONTROL_DT / self.model.opt.timestep)
         self._stamp_ns = 0
 
     def _index_joints(self) -> None:
@@ -104,7 +104,7 @@ class MujocoAloha:
     def advance(self) -> None:
         """One control tick of physics. Poses and contacts are then those of the new positions."""
         mujoco.mj_step2(self.model, self.data)
-        mujoco.mj_step(self.model, self.data, self._substeps - 1)
+        mujoco.mj_step(self.model, self.data, self.substeps - 1)
         mujoco.mj_step1(self.model, self.data)
         self._stamp_ns += CONTROL_DT_NS
 

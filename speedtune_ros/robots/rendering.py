@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import os
+import sys
 import threading
 import weakref
 from collections.abc import Mapping
+from typing import Any
 
 import mujoco
 import numpy as np
+
+from speedtune_ros.errors import MissingDependencyError
+
+MAX_GEOMS = 2000
 
 # Each costs more than the scene itself under software rendering, at any image size.
 SLOW_FLAGS = (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX)
 
 _local = threading.local()  # an OpenGL context belongs to one thread
-_open: weakref.WeakSet[mujoco.Renderer] = weakref.WeakSet()
+_open: weakref.WeakSet[FrameRenderer] = weakref.WeakSet()
 
 
 class FrameRenderer:
     """Draws one scene at one size: (height, width, 3) uint8 RGB."""
 
     def __init__(self, model: mujoco.MjModel, height: int, width: int) -> None:
-        model.vis.global_.offheight = max(height, model.vis.global_.offheight)
-        model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
-        model.vis.quality.offsamples = 0  # as slow as shadows, see above
-        self._renderer = mujoco.Renderer(model, height, width)
+        visual = model.vis
+        visual.global_.offheight = max(height, visual.global_.offheight)
+        visual.global_.offwidth = max(width, visual.global_.offwidth)
+        visual.quality.offsamples = 0  # as slow as shadows, see above
+        self._gl = _make_gl(width, height)
+        self._gl.make_current()
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
         if not _open:
             atexit.register(_close_all)  # after the first context, so that it runs before EGL's own clean-up
-        _open.add(self._renderer)
+        _open.add(self)
+        self._viewport = mujoco.MjrRect(0, 0, width, height)
+        self._scene = mujoco.MjvScene(model, maxgeom=MAX_GEOMS)
         for flag in SLOW_FLAGS:
-            self._renderer.scene.flags[flag] = 0
+            self._scene.flags[flag] = 0
         self._option = mujoco.MjvOption()
         self._view = mujoco.MjvCamera()
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
@@ -39,8 +52,29 @@ class FrameRenderer:
         """What fixed camera number `camera` of `model` sees; the model has this scene's meshes and textures."""
         self._view.fixedcamid = camera
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
-        mujoco.mjv_updateScene(model, data, self._option, None, self._view, everything, self._renderer.scene)
-        return self._renderer.render()
+        mujoco.mjv_updateScene(model, data, self._option, None, self._view, everything, self._scene)
+        self._gl.make_current()
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        upside_down = np.empty((self._viewport.height, self._viewport.width, 3), np.uint8)
+        mujoco.mjr_readPixels(upside_down, None, self._viewport, self._context)
+        return np.ascontiguousarray(upside_down[::-1])
+
+    def close(self) -> None:
+        """Release the OpenGL context."""
+        self._context.free()
+        self._gl.free()
+
+
+def _make_gl(width: int, height: int) -> Any:
+    """An OpenGL context: EGL on Linux without a display, whenever MuJoCo was imported; else what MUJOCO_GL says."""
+    headless = sys.platform == "linux" and not os.environ.get("DISPLAY")
+    if os.environ.get("MUJOCO_GL", "egl" if headless else "") != "egl":
+        return mujoco.GLContext(width, height)
+    try:
+        from mujoco.egl import GLContext
+    except (ImportError, AttributeError) as error:  # PyOpenGL meets a missing library with either
+        raise MissingDependencyError(f"rendering needs EGL: apt install libegl1 libgl1-mesa-dri ({error})") from error
+    return GLContext(width, height)
 
 
 class SceneRenderer:

@@ -47,7 +47,7 @@ def set_free_body(model: mujoco.MjModel, data: mujoco.MjData, joint: str, positi
 
 def touching(model: mujoco.MjModel, data: mujoco.MjData, geom: str, others: tuple[str, ...]) -> list[bool]:
     """Whether `geom` is in contact with each of `others`."""
-    pairs = data.contact.geom  # (ncon, 2)
     own = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, geom)
-    partners = set(pairs[pairs[:, 0] == own, 1].tolist() + pairs[pairs[:, 1] == own, 0].tolist())
+    pairs = data.contact.geom.tolist()  # (ncon, 2)
+    partners = {second if first == own else first for first, second in pairs if own in (first, second)}
     return [mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, other) in partners for other in others]

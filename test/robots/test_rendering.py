@@ -91,4 +91,4 @@ def test_small_frames_are_fast(robot: MujocoAloha) -> None:
         start = time.perf_counter()
         robot.render("top", 96, 96)
         times.append(time.perf_counter() - start)
-    assert min(times) < 0.01
+    assert min(times) < 0.02
