@@ -49,7 +49,9 @@ def read_parameters(path: str | Path, node: str = "") -> dict[str, Any]:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a mapping of node names to ros__parameters, got {type(content).__name__}")
@@ -60,7 +62,10 @@ def read_parameters(path: str | Path, node: str = "") -> dict[str, Any]:
             continue
         if not isinstance(block, dict) or set(block) != {"ros__parameters"}:
             raise ConfigError(f"{path}: expected 'ros__parameters' alone under '{name}'")
-        merged = merge(merged, block["ros__parameters"] or {})
+        parameters = block["ros__parameters"] or {}
+        if not isinstance(parameters, dict):
+            raise ConfigError(f"{path}: expected a mapping under '{name}', got {parameters!r}")
+        merged = merge(merged, parameters)
     if not merged and not any(key in content for key in ("/**", node, f"/{node}")):
         raise ConfigError(f"{path}: no parameters for '{node or '/**'}'; found: {', '.join(map(str, content))}")
     return merged
@@ -90,7 +95,7 @@ def build(cls: type[T], values: Mapping[str, Any], source: str = "config") -> T:
             close = difflib.get_close_matches(str(key), known, n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             raise ConfigError(f"{source}: unknown key '{key}'; known: {', '.join(known)}{hint}")
-    filled = {key: _convert(hints[key], values[key], known[key].metadata, f"{source}: {key}") for key in values}
+    filled = {key: _convert(hints[key], values[key], known[key], f"{source}: {key}") for key in values}
     missing = [name for name, f in known.items() if name not in filled and _required(f)]
     if missing:
         raise ConfigError(f"{source}: missing {', '.join(missing)}")
@@ -125,7 +130,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,43 +146,74 @@ def _required(f: dataclasses.Field) -> bool:
     return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
 
 
-def _convert(hint: Any, value: Any, metadata: Mapping[str, Any], where: str) -> Any:
+def _convert(hint: Any, value: Any, f: dataclasses.Field, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: expected a mapping, got {value!r}")
-        return build(hint, value, where)  # type: ignore[arg-type]
+        # What is left out stays as this field's own default has it, not as the class has it.
+        default = None if f.default is dataclasses.MISSING else to_dict(f.default)
+        return build(hint, merge(default or {}, _nest(value)), where)  # type: ignore[arg-type]
     converted = _typed(hint, value, where)
-    _check_range(converted, metadata, where)
+    _check_range(converted, f.metadata, where)
     return converted
 
 
 def _typed(hint: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        hint = next(h for h in typing.get_args(hint) if h is not type(None))
-        return _typed(hint, value, where)
+        return _alternative(typing.get_args(hint), value, where)
     if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{where}: expected a list, got {value!r}")
-        item = typing.get_args(hint)[0]
-        return tuple(_typed(item, v, f"{where}[{i}]") for i, v in enumerate(value))
+        return _tuple(typing.get_args(hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is Path and isinstance(value, str):
+        return Path(value)
     if not isinstance(value, hint) or (hint in (int, float) and isinstance(value, bool)):
         raise ConfigError(f"{where}: expected {hint.__name__}, got {type(value).__name__} {value!r}")
     return value
 
 
+def _alternative(hints: tuple[Any, ...], value: Any, where: str) -> Any:
+    """`value` as the first of `hints` it fits."""
+    refusals = []
+    for hint in hints:
+        try:
+            return _typed(hint, value, where)
+        except ConfigError as error:
+            refusals.append(error)
+    if len(refusals) == 2 and types.NoneType in hints:
+        raise refusals[hints.index(types.NoneType) - 1]  # of the other one
+    names = " or ".join(getattr(hint, "__name__", str(hint)) for hint in hints)
+    raise ConfigError(f"{where}: expected {names}, got {type(value).__name__} {value!r}")
+
+
+def _tuple(items: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    """`value` as tuple[item, ...] or as a tuple of just these items."""
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"{where}: expected a list, got {value!r}")
+    if items[-1] is Ellipsis:
+        items = (items[0],) * len(value)
+    if len(items) != len(value):
+        raise ConfigError(f"{where}: expected {len(items)} values, got {len(value)}")
+    return tuple(_typed(item, v, f"{where}[{i}]") for i, (item, v) in enumerate(zip(items, value)))
+
+
 def _check_range(value: Any, metadata: Mapping[str, Any], where: str) -> None:
-    if not metadata:
+    if not metadata or value is None:
         return
     for item in value if isinstance(value, tuple) else (value,):
         if metadata["choices"] and item not in metadata["choices"]:
             raise ConfigError(f"{where}: expected one of {', '.join(metadata['choices'])}, got '{item}'")
-        if isinstance(item, (int, float)):
+        if isinstance(item, (int, float)) and not isinstance(item, bool):
             low, high = metadata["minimum"], metadata["maximum"]
             inside = (low is None or item >= low) and (high is None or item <= high)  # False for NaN
-            if not inside:
-                raise ConfigError(f"{where}: expected between {low} and {high}, got {item}")
+            if not inside or item != item:
+                raise ConfigError(f"{where}: expected {_range(low, high)}, got {item}")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return "a number"
+    if low is None or high is None:
+        return f"at most {high}" if low is None else f"at least {low}"
+    return f"between {low} and {high}"
