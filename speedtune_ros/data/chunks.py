@@ -22,7 +22,7 @@ from speedtune_ros.types import TargetKind
 
 @dataclass(frozen=True)
 class ChunkBatch:
-    """B samples. images: (B, ncam, H, W, 3) uint8; qpos (B, 14), targets (B, k, 14), both normalised;
+    """B samples. images: (B, ncam, H, W, 3), 0 to 255; qpos (B, 14), targets (B, k, 14), both normalised;
     mask (B, k): False where the demonstration had ended and the target repeats the last one."""
 
     images: torch.Tensor

@@ -28,7 +28,7 @@ class ActConfig:
     heads: int = option(6, "attention heads", minimum=1)
     encoder_layers: int = option(3, "transformer layers over image tokens, joint state and style", minimum=1)
     decoder_layers: int = option(2, "transformer layers over the chunk's queries", minimum=1)
-    style_layers: int = option(2, "transformer layers of the style encoder, used in training only", minimum=1)
+    style_layers: int = option(1, "transformer layers of the style encoder, used in training only", minimum=1)
     latent: int = option(32, "dimensions of the style variable z", minimum=1)
     stem_kernel: int = option(5, "kernel of the backbone's first convolution, which halves the image", minimum=3)
     stem_pool: bool = option(False, "halve the image once more by a maximum after the first convolution")
@@ -172,7 +172,7 @@ class ActNetwork(nn.Module):
         self.style = StyleEncoder(config)
 
     def see(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, ncam, H, W, 3) uint8 RGB to image tokens (B, ncam * n, D)."""
+        """(B, ncam, H, W, 3) RGB, 0 to 255, to image tokens (B, ncam * n, D)."""
         batch, cameras = images.shape[:2]
         scaled = images.flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1.0  # (B * ncam, 3, H, W)
         tokens = self.backbone(scaled).unflatten(0, (batch, cameras))  # (B, ncam, n, D)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,8 +12,8 @@ import numpy as np
 
 from speedtune_ros.data.episode_file import EpisodeData, Origin, episode_path, read_origin, write_episode
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError
+from speedtune_ros.registry import make_simulation
 from speedtune_ros.simulation import Simulation
-from speedtune_ros.tasks.task import TASKS
 from speedtune_ros.types import Episode
 
 # Episode i of a recording takes seed first + i; where the expert fails there, RETRY_STRIDE further, and so on. So
@@ -134,9 +133,7 @@ def _present(recording: Recording, index: int) -> int | None:
 
 
 def _simulation(recording: Recording) -> Simulation:
-    module, name = TASKS[recording.task].split(':')
-    task = getattr(importlib.import_module(module), name)()
-    return Simulation(task, recording.profile, dict(recording.cameras))
+    return make_simulation(recording.task, recording.profile, dict(recording.cameras))
 
 
 _worker: tuple[Recording, Simulation] | None = None  # of a worker process, set once by its initialiser

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch.nn import functional
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from speedtune_ros import __version__
@@ -46,6 +47,7 @@ class ActTrainConfig:
     averaging: float = option(0.998, "decay of the running average of the weights, which is what is kept", minimum=0.0, maximum=1.0)
     state_noise: float = option(0.1, "noise on the joint state, in standard deviations of it", minimum=0.0)
     state_drop: float = option(0.2, "fraction of samples without joint state, so that the image is read", minimum=0.0, maximum=1.0)
+    image_jitter: float = option(0.05, "spread of random brightness and contrast, as fractions of the range", minimum=0.0)
     early_steps: int = option(130, "control steps at an episode's start that are sampled more often", minimum=0)
     early_weight: float = option(2.0, "how much more often", minimum=0.0)
     hold_end: bool = option(True, "beyond an episode's end its last target is held and counts; otherwise it is masked")
@@ -63,7 +65,7 @@ PAPER = {
         "stem_kernel": 7, "stem_pool": True, "stem_width": 64, "widths": [64, 128, 256, 512], "blocks": 2,
     },
     "batch": 8, "learning_rate": 1e-5, "warmup": 0, "decay": False, "kl_weight": 10.0, "averaging": 0.0,
-    "state_noise": 0.0, "state_drop": 0.0, "early_weight": 1.0, "hold_end": False, "steps": 80_000,
+    "state_noise": 0.0, "state_drop": 0.0, "image_jitter": 0.0, "early_weight": 1.0, "hold_end": False, "steps": 80_000,
 }  # fmt: skip
 PRESETS: dict[str, Mapping[str, Any]] = {"small": {}, "paper": PAPER}
 
@@ -92,7 +94,7 @@ class ActTrainer:
     """The parts of one training run: data, network, running average, optimiser, random numbers, step."""
 
     def __init__(self, config: ActTrainConfig, data: str | Path, device: str = "cpu", progress: bool = False) -> None:
-        self.config, self.device, self.step = config, torch.device(device), 0
+        self.config, self.device = config, torch.device(device)
         paths = episode_paths(data)
         held_out = config.validation_episodes
         if len(paths) <= held_out:
@@ -107,6 +109,11 @@ class ActTrainer:
             dataset.normalise(self.states, self.targets)
             dataset.to(self.device)
         self.data, self.validation = sets[0], sets[1] if len(sets) > 1 else None
+        self.start()
+
+    def start(self) -> None:
+        """Step 0: fresh weights, optimiser and random numbers, all from the configured seed."""
+        config, self.step = self.config, 0
         self.sampler = StepSampler(self.data, config.early_steps, config.early_weight, self.device)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         with torch.random.fork_rng(devices=[]):
@@ -160,7 +167,10 @@ class ActTrainer:
         qpos = batch.qpos + config.state_noise * torch.randn(count, NUM_JOINTS, **random)
         noise = torch.randn(count, config.network.latent, **random)
         hidden = torch.rand(count, **random) < config.state_drop
-        return replace(batch, qpos=qpos), noise, hidden
+        # Brightness and contrast only: shifting the image would move the scene away from where the arms reach.
+        jitter = config.image_jitter * torch.randn(2, count, 1, 1, 1, 1, **random)
+        images = (batch.images.float() - 127.5) * (1.0 + jitter[0]) + 127.5 * (1.0 + jitter[1])
+        return replace(batch, qpos=qpos, images=images), noise, hidden
 
     def _counting(self, batch: ChunkBatch) -> ChunkBatch:
         return replace(batch, mask=torch.ones_like(batch.mask)) if self.config.hold_end else batch
@@ -171,9 +181,7 @@ class ActTrainer:
     def _average(self) -> None:
         # A short memory at first, so that the random start is forgotten.
         decay = min(self.config.averaging, self.step / (10 + self.step))
-        with torch.no_grad():
-            for average, current in zip(self.average.parameters(), self.network.parameters()):
-                average.lerp_(current, 1.0 - decay)
+        get_ema_multi_avg_fn(decay)(list(self.average.parameters()), list(self.network.parameters()), self.step)
 
     def save(self, folder: Path) -> None:
         write_state(folder, self.step, self.network, self.average, self.optimiser, self.generator)
