@@ -79,7 +79,7 @@ class MujocoAloha:
         self.data.ctrl[self._ctrl] = start
         self._stamp_ns = stamp_ns
         self.settle()
-        return (self.data.qpos[self._qpos] - self._offset) / self._span
+        return self._measured()
 
     def settle(self) -> None:
         """Bring everything derived (poses, contacts) in line with qpos, as the benchmark does: without actuation."""
@@ -89,8 +89,7 @@ class MujocoAloha:
         self.model.opt.disableflags = flags
 
     def state(self) -> RobotState:
-        qpos = (self.data.qpos[self._qpos] - self._offset) / self._span
-        return RobotState(self._stamp_ns, qpos, self.data.qvel[self._qvel] / self._span)
+        return RobotState(self._stamp_ns, self._measured(), self.data.qvel.take(self._qvel) / self._span)
 
     def effort(self) -> np.ndarray:
         """Actuator torque of each arm joint [N m] and force of each gripper's left finger [N]: (14,)."""
@@ -99,7 +98,7 @@ class MujocoAloha:
     def command(self, targets: np.ndarray) -> None:
         """Set (14,) targets; the simulator clips them to its control ranges. Raises InvalidInputError."""
         native = checked("command", targets, (NUM_JOINTS,)) * self._span + self._offset
-        self.data.ctrl[self._ctrl] = native[_TARGET_OF_ACTUATOR] * _SIGN_OF_ACTUATOR
+        self.data.ctrl[self._ctrl] = native.take(_TARGET_OF_ACTUATOR) * _SIGN_OF_ACTUATOR
 
     def advance(self) -> None:
         """One control tick of physics. Poses and contacts are then those of the new positions."""
@@ -129,6 +128,10 @@ class MujocoAloha:
 
     def close(self) -> None:
         """Nothing to release: simulated arms hold by themselves."""
+
+    def _measured(self) -> np.ndarray:
+        """Arm joints [rad] and grippers, 0 closed to 1 open: (14,)."""
+        return (self.data.qpos.take(self._qpos) - self._offset) / self._span
 
     def _camera_id(self, name: str) -> int:
         if name not in self._camera_ids:
