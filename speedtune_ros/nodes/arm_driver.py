@@ -16,12 +16,14 @@ from speedtune_ros.robots.driver import Driver
 if TYPE_CHECKING:
     from speedtune_ros.robots.robot import Robot
 
+_BACKENDS = ("interbotix", "mujoco")
+
 
 @dataclass(frozen=True)
 class ArmDriverConfig:
     """Which arms."""
 
-    backend: str = option("interbotix", "interbotix: real arms; mujoco: simulated ones", choices=("interbotix", "mujoco"))
+    backend: str = option("interbotix", "real arms, or simulated ones behind the same driver", choices=_BACKENDS)
     task: str = option("transfer_cube", "scene of the simulated arms")
     profile: str = option("hardware", "dynamics profile whose limits are enforced")
 

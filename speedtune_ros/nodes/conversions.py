@@ -105,7 +105,8 @@ def trajectory_from_message(message: JointTrajectory) -> tuple[str, types.Trajec
 def _rows(rows: Sequence[Sequence[float]], name: str) -> np.ndarray:
     wrong = next((len(row) for row in rows if len(row) != len(TRAJECTORY_JOINTS)), None)
     if wrong is not None or not rows:
-        raise Refused("trajectory_shape", f"trajectory {name}: expected points of {len(TRAJECTORY_JOINTS)}, got {wrong or 'none'}")
+        expected = len(TRAJECTORY_JOINTS)
+        raise Refused("trajectory_shape", f"trajectory {name}: expected points of {expected}, got {wrong or 'none'}")
     return np.array(rows, dtype=np.float64)
 
 
@@ -125,7 +126,8 @@ def request_to_message(request: types.InferenceRequest, episode_id: str, instruc
 def request_from_message(message: InferenceRequest) -> types.InferenceRequest:
     committed = np.asarray(message.committed, np.float32)
     if committed.size % NUM_JOINTS or not np.isfinite(committed).all():
-        raise Refused("committed", f"committed targets: expected finite rows of {NUM_JOINTS}, got {committed.size} values")
+        size = committed.size
+        raise Refused("committed", f"committed targets: expected finite rows of {NUM_JOINTS}, got {size} values")
     if not (np.isfinite(message.progress) and np.isfinite(message.speed)):
         raise Refused("not_finite", f"request: progress {message.progress}, speed {message.speed}")
     stamp_ns = to_ns(message.header.stamp)
@@ -163,7 +165,8 @@ def chunk_from_message(message: ActionChunk) -> types.Chunk:
     shape = (message.candidates, message.horizon, message.dim)
     targets = np.asarray(message.targets, np.float32)
     if targets.size != np.prod(shape) or message.horizon < 2 or message.candidates < 1:
-        raise Refused("wrong_dimension", f"chunk targets: expected candidates x horizon x dim {shape}, got {targets.size}")
+        text = f"chunk targets: expected candidates x horizon x dim {shape}, got {targets.size}"
+        raise Refused("wrong_dimension", text)
     if message.target_kind not in (ActionChunk.COMMAND, ActionChunk.STATE):
         raise Refused("target_kind", f"chunk target_kind: expected command or state, got '{message.target_kind}'")
     if not (np.isfinite(message.dt) and message.dt > 0.0):

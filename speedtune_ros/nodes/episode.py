@@ -120,6 +120,7 @@ class EpisodeNode(StageNode[EpisodeConfig]):
 
     def _follow(self, handle: ServerGoalHandle, result: RunEpisode.Result) -> None:
         """From the first tick to the reason it ended."""
+        self._watch.wait_for_driver(self.config.service_timeout_s)
         self._watch.start(self._status.start)
         self._publish(EpisodeStatus.RUNNING)
         feedback = RunEpisode.Feedback()

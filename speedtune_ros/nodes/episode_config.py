@@ -17,16 +17,20 @@ from speedtune_ros.types import checked
 class EpisodeConfig:
     """When an episode ends, and how arms are moved between episodes."""
 
-    robot: str = option("sim", "sim resets its scene itself; real moves the arms to the start pose", choices=("sim", "real"))
+    robot: str = option("sim", "sim resets its scene; real moves the arms to the start pose", choices=("sim", "real"))
     task: str = option("transfer_cube", "the task the graph runs")
     profile: str = option("act", "dynamics profile of the arms, for the record")
     margin_s: float = option(1.0, "time beyond the task's own before an episode ends", minimum=0.0, maximum=600.0)
     start_timeout_s: float = option(30.0, "longest wait for the first motion of an episode", minimum=0.1, maximum=600.0)
     stall_timeout_s: float = option(3.0, "an episode whose arms hold for so long ends", minimum=0.1, maximum=600.0)
-    silence_timeout_s: float = option(2.0, "an episode ends if the driver is silent for so long", minimum=0.1, maximum=600.0)
+    silence_timeout_s: float = option(2.0, "an episode whose driver is silent so long ends", minimum=0.1, maximum=600.0)
     service_timeout_s: float = option(10.0, "longest wait for another node's service", minimum=0.1, maximum=600.0)
-    start_tolerance_rad: float = option(0.1, "farther from the start pose, a staged move comes first", minimum=0.001, maximum=3.0)
-    move_tolerance_rad: float = option(0.15, "a move has succeeded within this distance of its goal", minimum=0.001, maximum=3.0)
+    start_tolerance_rad: float = option(
+        0.1, "farther from it, a move to the start comes first", minimum=0.001, maximum=3.0
+    )
+    move_tolerance_rad: float = option(
+        0.15, "a move succeeds within this distance of its goal", minimum=0.001, maximum=3.0
+    )
     move_speed_rad_s: float = option(0.5, "joint speed of the move to the start pose", minimum=0.01, maximum=3.0)
     move_speed_max_rad_s: float = option(1.5, "largest joint speed a move may ask for", minimum=0.01, maximum=3.14)
     settle_s: float = option(0.3, "time after a move before its error is read", minimum=0.0, maximum=10.0)

@@ -80,12 +80,14 @@ class Lockstep:
         stamp_ns = self._now_ns()
         if self._is_request(stamp_ns):
             self._announce(True)
-            while not self._answered(stamp_ns) and self._runs() and not self._stopping and self._now_ns() == stamp_ns:
-                if not self._port.changed.wait(REPEAT_S):
-                    self._announce(True)
+            if not self._port.changed.wait_for(lambda: self._done_waiting(stamp_ns), REPEAT_S):
+                return  # comes back here, and says it again
             if not self._answered(stamp_ns):
                 return  # the episode ended, or another began, while we waited
         self._tick()
+
+    def _done_waiting(self, stamp_ns: int) -> bool:
+        return self._answered(stamp_ns) or not self._runs() or self._stopping or self._now_ns() != stamp_ns
 
     def _is_request(self, stamp_ns: int) -> bool:
         current, answer = self._port.current, self._answer

@@ -94,7 +94,7 @@ class StageNode(Node, Generic[C]):
                 callback(*arguments)
             except InvalidHandle:
                 pass  # being shut down
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the boundary: a node holds and lives on
                 self.refuse(error)
 
         # rclpy looks at the annotations to tell serialised from decoded callbacks.

@@ -29,7 +29,7 @@ class RecorderConfig:
     """Where to, and which cameras."""
 
     bag: str = option("", "folder to write, which must not exist; empty: bags/<time of day>")
-    cameras: tuple[str, ...] = option(("top",), "cameras to record, a size after a colon is ignored; an empty text for none")
+    cameras: tuple[str, ...] = option(("top",), "cameras to record, sizes after a colon ignored; empty text for none")
     jpeg_quality: int = option(90, "of recorded images", minimum=1, maximum=100)
 
 

@@ -41,7 +41,7 @@ class RetimerNodeConfig:
     retimer: str = option("linear", "how chunks are re-timed")
     profile: str = option("act", "dynamics profile whose limits and lag apply")
     lockstep: bool = option(False, "hand over a given number of ticks after the observation, not at the next tick")
-    answer_timeout_s: float = option(1.0, "ask again if a policy has not answered for so long", minimum=0.02, maximum=60.0)
+    answer_timeout_s: float = option(1.0, "ask again if a policy does not answer so long", minimum=0.02, maximum=60.0)
     operator_limit_max: float = option(10.0, "largest speed limit an operator may set", minimum=0.01, maximum=100.0)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     retiming: RetimerConfig = field(default_factory=RetimerConfig)
@@ -218,7 +218,7 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         return response
 
     def _reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Leave the episode under way: the arms stop at the end of what was published, and the next one starts clean."""
+        """Leave the episode under way: the arms stop at the end of what was published, the next one starts clean."""
         self._left = self._episode_id
         self._end()
         response.success, response.message = True, "reset; waiting for the next episode"

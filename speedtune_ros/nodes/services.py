@@ -10,6 +10,9 @@ from rclpy.callback_groups import CallbackGroup
 from speedtune_ros.nodes.node import StageNode
 from speedtune_ros.nodes.refusal import Refused
 
+# An answer sent before the server has found the client's ear is lost; all calls made here may be repeated.
+_ATTEMPTS = 3
+
 
 class Services:
     """Clients made on first use; the executor must have a thread left to receive the answer."""
@@ -27,10 +30,14 @@ class Services:
         client = self._clients[name]
         if not client.wait_for_service(timeout_sec=timeout_s):
             return None
-        done = threading.Event()
-        future = client.call_async(request)
-        future.add_done_callback(lambda _: done.set())
-        return future.result() if done.wait(timeout_s) else None
+        for _ in range(_ATTEMPTS):
+            done = threading.Event()
+            future = client.call_async(request)
+            future.add_done_callback(lambda _, done=done: done.set())
+            if done.wait(timeout_s / _ATTEMPTS):
+                return future.result()
+            client.remove_pending_request(future)
+        return None
 
     def demand(self, kind: Any, name: str, request: Any) -> Any:
         """The answer of a service that succeeded. Raises Refused with its message."""

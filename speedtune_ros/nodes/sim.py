@@ -36,7 +36,9 @@ class SimConfig:
 
     task: str = option("transfer_cube", "the scene and its reward")
     profile: str = option("act", "dynamics profile of the arms", choices=("act", "identified", "hardware"))
-    cameras: tuple[str, ...] = option(("top:96x96",), "cameras to render, each name:HEIGHTxWIDTH or name (480x640); an empty text for none")
+    cameras: tuple[str, ...] = option(
+        ("top:96x96",), "cameras to render, each name:HEIGHTxWIDTH or name (480x640); an empty text for none"
+    )
     camera_rate_hz: float = option(30.0, "frames a second of each camera in real time", minimum=0.1, maximum=120.0)
     lockstep: bool = option(False, "wait for the stages at every request tick instead of running in real time")
     real_time_factor: float = option(1.0, "simulated seconds a second", minimum=0.01, maximum=20.0)
@@ -120,7 +122,8 @@ class SimNode(StageNode[SimConfig]):
 
     def _reset(self, request: SimReset.Request, response: SimReset.Response) -> SimReset.Response:
         if request.task not in ("", self.config.task):
-            response.message = f"this simulator runs task '{self.config.task}', not '{request.task}': start it with task:={request.task}"
+            given = request.task
+            response.message = f"this simulator runs '{self.config.task}': start it with task:={given}"
             return response
         if self._port.stopped:
             response.message = "the stop is latched: clear it with driver/clear_stop first"

@@ -1,0 +1,209 @@
+"""Real processes on a ROS domain of their own, and a client that talks to them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed: run `make setup`")
+pytest.importorskip("speedtune_msgs", reason="speedtune_msgs is not built: run `make setup`")
+
+from rclpy.action import ActionClient  # noqa: E402
+from rclpy.context import Context  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+
+from speedtune_msgs.action import RunEpisode  # noqa: E402
+from speedtune_ros.nodes.topics import EVENTS, TOPICS  # noqa: E402
+from speedtune_ros.share import share_path  # noqa: E402
+
+DOMAINS = range(20, 100)  # all that never meet the ephemeral ports
+PATIENCE = 30.0  # [s] on a loaded machine
+
+
+class Client(Node):
+    """A node of the test's own: hears topics of the table, calls services, runs episodes."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__("test_client", context=context)
+        self.heard: dict[str, list[Any]] = defaultdict(list)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self)
+        self._subscribed: set[str] = set()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        while not self._ending.is_set():
+            self._executor.spin_once(0.05)
+
+    def hear(self, *topics: str) -> None:
+        """Keep every message of these topics in `heard`."""
+        for topic in set(topics) - self._subscribed:
+            self._subscribed.add(topic)
+            pattern = "camera/<name>/image_raw" if topic.startswith("camera/") else topic
+            row = TOPICS[pattern]
+            qos = EVENTS if pattern != topic else row.offered
+            self.create_subscription(row.type, topic, self._keep(topic), qos)
+
+    def _keep(self, topic: str) -> Callable[[Any], None]:
+        return lambda message: self.heard[topic].append(message)
+
+    def speak(self, topic: str) -> Any:
+        """A publisher of a topic, once somebody listens."""
+        publisher = self.create_publisher(TOPICS[topic].type, topic, TOPICS[topic].offered)
+        self.until(lambda: publisher.get_subscription_count() > 0, f"a subscriber of {topic}")
+        return publisher
+
+    def until(self, met: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:
+        """Wait until `met` returns something true, and return it."""
+        deadline = time.monotonic() + timeout
+        while not (value := met()):
+            assert time.monotonic() < deadline, f"no {what} within {timeout} s"
+            time.sleep(0.01)
+        return value
+
+    def call(self, kind: Any, name: str, **fields: Any) -> Any:
+        client = self.create_client(kind, name)
+        assert client.wait_for_service(timeout_sec=PATIENCE), f"no service {name}"
+        time.sleep(0.1)
+        future = client.call_async(kind.Request(**fields))
+        return self.until(lambda: future.done() and future, f"answer of {name}").result()
+
+    def send(self, kind: Any, name: str, **fields: Any) -> Any:
+        """An accepted goal's handle, or None if it was rejected."""
+        client = ActionClient(self, kind, name)
+        assert client.wait_for_server(timeout_sec=PATIENCE), f"no action {name}"
+        time.sleep(0.3)  # the server may not have found this client's side of the service yet
+        future = client.send_goal_async(kind.Goal(**fields))
+        handle = self.until(lambda: future.done() and future, f"reply of {name}").result()
+        return handle if handle.accepted else None
+
+    def result(self, handle: Any, timeout: float = PATIENCE) -> Any:
+        future = handle.get_result_async()
+        return self.until(lambda: future.done() and future, "result", timeout).result().result
+
+    def run_episode(self, timeout: float = PATIENCE, **fields: Any) -> Any:
+        handle = self.send(RunEpisode, "run_episode", **fields)
+        assert handle is not None, "the goal was rejected"
+        return self.result(handle, timeout)
+
+    def diagnostics(self, node: str) -> dict[str, str]:
+        """What `node` said last about itself; needs `hear("/diagnostics")`."""
+        for message in reversed(list(self.heard["/diagnostics"])):
+            for status in message.status:
+                if status.name == node:
+                    return {"message": status.message} | {value.key: value.value for value in status.values}
+        return {}
+
+    def counted(self, node: str, key: str) -> int:
+        return int(self.diagnostics(node).get(key, 0))
+
+    def close(self) -> None:
+        self._ending.set()
+        self._thread.join(timeout=5.0)
+        self._executor.shutdown(timeout_sec=2.0)
+        self.destroy_node()
+
+
+class Graph:
+    """Node processes on one domain; all of them end with the test."""
+
+    def __init__(self, domain: int, logs: Path) -> None:
+        self._logs = logs
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.environment = {
+            **os.environ,
+            "ROS_DOMAIN_ID": str(domain),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "FASTDDS_DEFAULT_PROFILES_FILE": str(share_path("config/fastdds.xml")),
+            "OMP_NUM_THREADS": "1",
+            "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.context = Context()
+        rclpy.init(context=self.context, domain_id=domain, args=[])
+        self.client = Client(self.context)
+
+    def start(self, node: str, /, name: str = "", **parameters: Any) -> subprocess.Popen[bytes]:
+        """Start an executable; a double underscore in a parameter's name stands for a dot."""
+        label = name or node
+        arguments = [f"{key.replace('__', '.')}:={_yaml(value)}" for key, value in parameters.items()]
+        flags = [text for argument in arguments for text in ("-p", argument)]
+        remap = ["-r", f"__node:={name}"] if name else []
+        command = [sys.executable, "-m", f"speedtune_ros.nodes.{node}", "--ros-args", *flags, *remap]
+        with open(self._logs / f"{label}.log", "wb") as log:
+            process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
+        self.processes[label] = process
+        return process
+
+    def log(self, label: str) -> str:
+        return (self._logs / f"{label}.log").read_text()
+
+    def wait(self, label: str, timeout: float = PATIENCE) -> int:
+        """The exit status of a process that is about to end."""
+        return self.processes[label].wait(timeout)
+
+    def close(self) -> None:
+        self.client.close()
+        rclpy.shutdown(context=self.context)
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in self.processes.values():
+            try:
+                process.wait(5.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "[" + ", ".join(f"'{item}'" for item in value) + "]" if isinstance(value, (list, tuple)) else str(value)
+
+
+@pytest.fixture(scope="module")
+def domain() -> Iterator[int]:
+    """A domain that no other test process on this machine uses."""
+    for number in DOMAINS:
+        path = Path(tempfile.gettempdir()) / f"speedtune_test_domain_{number}"
+        with open(path, "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            yield number
+            return
+    pytest.fail("no ROS domain is free")
+
+
+@pytest.fixture(scope="module")
+def graph(domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        patch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(share_path("config/fastdds.xml")))
+        graph = Graph(domain, tmp_path_factory.mktemp("logs"))
+        try:
+            yield graph
+        finally:
+            graph.close()
+
+
+@pytest.fixture(scope="module")
+def client(graph: Graph) -> Client:
+    return graph.client
