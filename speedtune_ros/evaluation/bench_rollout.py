@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -230,8 +231,8 @@ def _controls(simulation: Simulation, command: np.ndarray) -> np.ndarray:
 
 
 def _make_peer(task: Task, profile: str) -> Callable[[_Replay], int] | None:
-    """A function that runs a replay in gym-aloha's environment, if it has this task and model; else None."""
-    if task.name != "transfer_cube" or profile != "act":
+    """A function that runs a replay in gym-aloha's environment, if that has this task and model and runs here."""
+    if task.name != "transfer_cube" or profile != "act" or find_spec("dm_control") is None:
         return None
     from gym_aloha.env import AlohaEnv
     from gym_aloha.tasks import sim as benchmark
