@@ -31,6 +31,7 @@ class _Episode:
     start_ns: int = 0
     driver: dict[int, Any] = field(default_factory=dict)  # by stamp
     reward: dict[int, float] = field(default_factory=dict)  # by stamp
+    success_ns: int | None = None  # stamp of the first success
     choices: list[Any] = field(default_factory=list)
     reports: list[Any] = field(default_factory=list)
     chunks: list[Any] = field(default_factory=list)
@@ -73,6 +74,8 @@ def _collect(bag: Bag) -> tuple[Mapping[str, _Episode], _Streams]:
             episode.driver[stamp] = message
         elif kind == SIM_STATUS:
             episode.reward[stamp] = float(message.reward)
+            if message.success and episode.success_ns is None:
+                episode.success_ns = stamp
         elif kind == EPISODE_STATUS and message.phase == RUNNING:
             episode.start_ns = _ns(message.start)
         elif kind == SPEED_COMMAND:
@@ -99,11 +102,11 @@ def _run(info: BagEpisode, episode: _Episode, streams: _Streams, frames: Sequenc
     ticks = [episode.driver[stamp] for stamp in stamps]
     published = [streams.commanded[stamp] for stamp in stamps if stamp in streams.commanded]
     return ReportRun(
-        title=f"Episode {info.seed}",
+        title=f"Scene {info.seed}",
         mode=episode.choices[-1].source if episode.choices else "",
         seed=info.seed,
-        success=info.success,
-        duration=info.elapsed,
+        success=info.success or episode.success_ns is not None,  # the last status may not have been recorded
+        duration=info.elapsed if episode.success_ns is None else 1e-9 * (episode.success_ns - start),
         reason=info.reason,
         times=(stamps - start) * 1e-9,
         commands=np.array([tick.command for tick in ticks]).reshape(-1, NUM_JOINTS),
@@ -115,7 +118,7 @@ def _run(info: BagEpisode, episode: _Episode, streams: _Streams, frames: Sequenc
         frames=tuple(Frame((stamp - start) * 1e-9, pixels) for stamp, pixels in frames if start <= stamp <= end),
         latencies=_latencies(episode, streams, stamps),
         periods=_periods(published),
-        binding_limits=dict(Counter(report.binding_limit for report in episode.reports)),
+        binding_limits=dict(Counter(report.binding_limit for report in episode.reports if report.binding_limit)),
     )
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from speedtune_ros.aloha import CONTROL_DT, GRIPPERS, JOINT_NAMES
 from speedtune_ros.report.runs import ReportRun
 
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+SMALLEST_RANGE = 0.05  # [rad]; less would make a still joint look restless
 INK, GRID = "#2b2f36", "#e4e7ec"
 
 STYLE = {
@@ -78,18 +80,20 @@ def timeline_figure(run: ReportRun) -> Figure:
 def joints_figure(run: ReportRun) -> Figure:
     """Commanded against reached, one panel a joint, left arm on the left."""
     with rc_context({**STYLE, "font.size": 9}):
-        figure = Figure(figsize=(10.0, 9.6), layout="constrained")
+        figure = Figure(figsize=(10.0, 9.6))
+        figure.subplots_adjust(0.06, 0.05, 0.99, 0.94, wspace=0.14, hspace=0.42)  # a solved layout takes seconds here
         panels = figure.subplots(7, 2, sharex=True)
         for joint, name in enumerate(JOINT_NAMES):
             axes = panels[joint % 7, joint // 7]
             axes.plot(run.times, run.commands[:, joint], color=VERMILION, lw=1.2, label="commanded")
             axes.plot(run.times, run.reached[:, joint], color=BLUE, lw=1.2, label="reached")
+            _widen(axes, SMALLEST_RANGE)
             unit = "0 to 1" if joint in GRIPPERS else "rad"
             axes.set_title(f"{name.replace('_', ' ')} [{unit}]", loc="left", fontsize=9)
         for axes in panels[-1]:
             axes.set_xlabel("time [s]")
         handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=2)
+        figure.legend(handles, labels, loc="upper right", ncols=2)
     return figure
 
 
@@ -111,7 +115,7 @@ def svg(figure: Figure, label: str) -> str:
     """The figure as an <svg> element that scales with the page and tells screen readers what it is."""
     with rc_context(STYLE):
         buffer = StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
     return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
@@ -127,6 +131,15 @@ def _histogram(axes: Axes, values: np.ndarray, title: str, colour: str) -> None:
     p50, p99 = np.percentile(values, (50, 99))
     words = f"p50 {p50:.2f}   p99 {p99:.2f}   max {values.max():.1f}   n {len(values)}"
     axes.set_title(f"{title}\n{words}", loc="left", fontsize=9)
+
+
+def _widen(axes: Axes, least: float) -> None:
+    """Let the vertical axis span at least `least`, about its middle."""
+    low, high = axes.get_ylim()
+    if high - low < least:
+        middle = 0.5 * (low + high)
+        axes.set_ylim(middle - 0.5 * least, middle + 0.5 * least)
+    axes.yaxis.set_major_locator(MaxNLocator(3))
 
 
 def _legend_above(axes: Axes) -> None:

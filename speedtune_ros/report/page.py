@@ -5,31 +5,14 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
 
 from speedtune_ros.report import figures
 from speedtune_ros.report.runs import ReportRun
+from speedtune_ros.report.summary import COLUMNS, TableRow, cells, number
 from speedtune_ros.report.video import video_element
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """The figures of one speed mode; NaN where one cannot be computed."""
-
-    mode: str
-    episodes: int
-    successes: int
-    wilson: tuple[float, float]
-    duration: float  # [s], mean to first success
-    acceleration: float
-    demo_speedup: float
-    realised_speed: float
-
-
-COLUMNS = ("Speed mode", "Success", "Wilson 95 %", "Time to success", "acceleration", "demo_speedup", "Realised speed")
 
 
 def page(title: str, facts: Mapping[str, str], rows: Sequence[TableRow], runs: Sequence[ReportRun]) -> str:
@@ -65,14 +48,6 @@ def page(title: str, facts: Mapping[str, str], rows: Sequence[TableRow], runs: S
 """
 
 
-def table_text(rows: Sequence[TableRow]) -> str:
-    """The same table for a terminal."""
-    cells = [COLUMNS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
-
-
 def _lead(rows: Sequence[TableRow]) -> str:
     if not rows:
         return "No episode was run."
@@ -83,22 +58,9 @@ def _lead(rows: Sequence[TableRow]) -> str:
     return words + "."
 
 
-def _cells(row: TableRow) -> tuple[str, ...]:
-    low, high = row.wilson
-    return (
-        row.mode,
-        f"{row.successes} of {row.episodes}",
-        f"{low:.2f} to {high:.2f}",
-        _number(row.duration, " s"),
-        _number(row.acceleration, "×"),
-        _number(row.demo_speedup, "×"),
-        _number(row.realised_speed, "×"),
-    )
-
-
 def _table(rows: Sequence[TableRow]) -> str:
     head = "".join(f"<th>{_text(name)}</th>" for name in COLUMNS)
-    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in _cells(row)) + "</tr>\n" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells(row)) + "</tr>\n" for row in rows)
     return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>'
 
 
@@ -106,9 +68,8 @@ def _section(run: ReportRun) -> str:
     outcome = "success" if run.success else "failure"
     limits = ", ".join(f"{name} {count}" for name, count in run.binding_limits.items())
     facts = [
-        f"seed {run.seed}",
         f"{run.duration:.2f} s to {'first success' if run.success else 'the end'}",
-        f"realised speed {_number(run.realised_speed, '×')}",
+        f"realised speed {number(run.realised_speed, '×')}",
         f"binding limits: {limits}" if limits else "",
         "" if run.success else f"ended: {run.reason or 'recording ends first'}",
     ]
@@ -142,10 +103,6 @@ def _facts(facts: Mapping[str, str]) -> str:
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.asarray(part, float) for part in parts]) if parts else np.empty(0)
-
-
-def _number(value: float, unit: str) -> str:
-    return f"{value:.2f}{unit}" if math.isfinite(value) else "–"
 
 
 def _text(text: str) -> str:

@@ -1,0 +1,55 @@
+"""speedtune demo: the whole pipeline, seen once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+HELP = "run a few simulated episodes at demonstrated speed and faster, over the real ROS 2 graph, and report"
+FIRST_SEED = 100_000
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--task", default="transfer_cube", help="task (default: transfer_cube)")
+    parser.add_argument(
+        "--policy", help="expert, act or a checkpoint's path (default: act if it is shipped, else expert)"
+    )
+    parser.add_argument("--speeds", default="1,2", help="constant speeds, comma-separated (default: 1,2)")
+    parser.add_argument(
+        "--episodes", type=int, default=3, metavar="N", help="scenes, each run at each speed (default: 3)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=FIRST_SEED, metavar="S", help=f"first scene (default: {FIRST_SEED})"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: runs/demo-<time>)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0, or 1 with the reason if the graph fails."""
+    from speedtune_ros.errors import DataError, SpeedtuneError
+    from speedtune_ros.evaluation.demo import DemoConfig, choose_policy, demonstrate
+    from speedtune_ros.evaluation.evaluate import parse_seeds
+    from speedtune_ros.evaluation.sweep import parse_speeds
+    from speedtune_ros.report.summary import table_text
+
+    folder = args.out or Path("runs", time.strftime("demo-%Y%m%d-%H%M%S"))
+    if folder.exists():
+        raise DataError(f"{folder}: exists already, a report is never overwritten")
+    policy, words = (args.policy, f"Policy: {args.policy}.") if args.policy else choose_policy(args.task)
+    speeds, seeds = tuple(parse_speeds(args.speeds)), tuple(parse_seeds(args.seed, args.episodes))
+    print(words, flush=True)
+    start = time.monotonic()
+    config = DemoConfig(args.task, policy, speeds, seeds, folder)
+    try:
+        rows = demonstrate(config)
+    except SpeedtuneError as error:
+        print(f"speedtune demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nspeedtune demo: interrupted; the graph is stopped, what there is lies in {folder}", file=sys.stderr)
+        return 130
+    print(f"\n{table_text(rows)}\n")
+    print(f"Report: {config.page}   Bag: {config.bag}   ({time.monotonic() - start:.0f} s)")
+    return 0

@@ -1,0 +1,176 @@
+"""The whole pipeline, seen once: the ROS graph up, a few episodes at two speeds, a bag and a report."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from speedtune_ros import graph
+from speedtune_ros.commands.up import command
+from speedtune_ros.data.bag_reader import Bag
+from speedtune_ros.errors import CheckpointError, SpeedtuneError
+from speedtune_ros.evaluation.evaluate import EvaluationConfig, gather
+from speedtune_ros.evaluation.samples import EpisodeSample
+from speedtune_ros.processes import ProcessGroup, describe
+from speedtune_ros.report.summary import TableRow
+from speedtune_ros.report.write import report_bag
+
+if TYPE_CHECKING:
+    from speedtune_ros.nodes.episode_client import EpisodeClient
+
+CAMERAS = "top:96x96,angle:240x320"  # the policy's and the report's
+UP_TIMEOUT = 60.0  # [s]
+EPISODE_TIMEOUT = 60.0  # [s]
+# Discovery between domains up to 101 never meets the system's own ports:
+# https://docs.ros.org/en/jazzy/Concepts/Intermediate/About-Domain-ID.html
+DOMAINS = range(1, 102)
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """What the demonstration runs: each seed at each speed."""
+
+    task: str
+    policy: str
+    speeds: tuple[float, ...]
+    seeds: tuple[int, ...]
+    folder: Path
+
+    @property
+    def bag(self) -> Path:
+        return self.folder / "bag"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "graph.log"
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "index.html"
+
+
+def choose_policy(task: str, profile: str = "act") -> tuple[str, str]:
+    """The shipped ACT checkpoint if there is one, else the expert; and what to tell the user about it."""
+    from speedtune_ros.registry import shipped_checkpoint
+
+    try:
+        shipped_checkpoint("act", task, profile)
+    except CheckpointError as error:
+        return "expert", f"{error}. The scripted expert runs instead."
+    return "act", "The shipped ACT checkpoint runs, from camera images and joint states alone."
+
+
+def demonstrate(config: DemoConfig, say: TextIO = sys.stdout) -> list[TableRow]:
+    """Run the demonstration and write its report; the rows of the table.
+
+    Raises SpeedtuneError if a process of the graph ends or does not come up; all are stopped whatever happens.
+    """
+    config.folder.mkdir(parents=True)
+    _say(say, f"Measuring the demonstrations: the scripted expert at its own pace, {len(config.seeds)} scenes")
+    demonstrations = _demonstrations(config)
+    with _running_graph(config, say) as (client, names):
+        _say(say, f"The graph is up: {', '.join(names)}")
+        _run_episodes(config, client, say)
+        _say(say, "Stopping the graph")
+    _say(say, "Reading the bag and drawing the report (videos, timelines, histograms)")
+    return _report(config, names, demonstrations)
+
+
+def _run_episodes(config: DemoConfig, client: EpisodeClient, say: TextIO) -> None:
+    number, total = 0, len(config.speeds) * len(config.seeds)
+    for speed in config.speeds:
+        for seed in config.seeds:
+            number += 1
+            outcome = client.run(seed, f"constant:{speed:g}", EPISODE_TIMEOUT)
+            verdict = "success" if outcome.success else f"no success ({outcome.reason})"
+            _say(
+                say,
+                f"  episode {number} of {total}, seed {seed} at {speed:g}x: {verdict} after {outcome.duration:.2f} s",
+            )
+            if outcome.reason not in ("success", "time_limit"):
+                raise SpeedtuneError(f"episode {number} ended early: {outcome.reason}; see {config.log}")
+
+
+@contextmanager
+def _running_graph(config: DemoConfig, say: TextIO) -> Iterator[tuple[EpisodeClient, tuple[str, ...]]]:
+    """The graph, as `speedtune up` starts it, with a client; stopped on leaving."""
+    given = {
+        "task": config.task,
+        "policy": config.policy,
+        "speed": f"{config.speeds[0]:g}",
+        "cameras": CAMERAS,
+        "record": "true",
+        "bag": str(config.bag),
+    }
+    processes = graph.processes(given)
+    os.environ.update(isolation(os.environ))
+    environment = {**os.environ, **graph.environment(os.environ), "PYTHONUNBUFFERED": "1"}
+    names = tuple(process.name for process in processes)
+    _say(say, f"Starting {len(names)} ROS 2 processes (domain {os.environ['ROS_DOMAIN_ID']}, output in {config.log})")
+    with config.log.open("w") as log:
+        group = ProcessGroup(log)
+        try:
+            for process in processes:
+                group.start(process.name, command(process), environment)
+            yield from _client(group, names, config.log)
+        finally:
+            statuses = group.stop()
+    bad = {name: status for name, status in statuses.items() if status not in (0, 130, -2)}
+    if bad:
+        words = ", ".join(f"{name} {describe(status)}" for name, status in bad.items())
+        raise SpeedtuneError(f"did not stop cleanly: {words}; see {config.log}")
+
+
+def _client(group: ProcessGroup, names: tuple[str, ...], log: Path) -> Iterator[tuple[EpisodeClient, tuple[str, ...]]]:
+    from speedtune_ros.nodes.episode_client import EpisodeClient
+
+    def alive() -> None:
+        group.show(0.001)
+        for name, status in group.ended().items():
+            raise SpeedtuneError(f"the graph failed: {name} {describe(status)}; last lines of {log}:\n{_tail(log)}")
+
+    with EpisodeClient(alive) as client:
+        client.wait_for_graph(set(names), UP_TIMEOUT)
+        yield client, names
+
+
+def isolation(present: Mapping[str, str]) -> dict[str, str]:
+    """A domain of our own on this machine alone, unless the user chose one: no other graph must hear this one."""
+    chosen = {
+        "ROS_DOMAIN_ID": str(random.Random(os.getpid()).choice(DOMAINS)),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    }
+    return {name: value for name, value in chosen.items() if name not in present}
+
+
+def _demonstrations(config: DemoConfig) -> list[EpisodeSample]:
+    expert = EvaluationConfig(task=config.task, policy="expert", speed="constant:1")
+    return gather(expert, config.seeds, config.folder / "demonstrations.jsonl", 1, len(config.seeds), None, "")
+
+
+def _report(config: DemoConfig, names: Sequence[str], demonstrations: Sequence[EpisodeSample]) -> list[TableRow]:
+    facts = {
+        "task": config.task,
+        "policy": config.policy,
+        "processes": ", ".join(names),
+        "scenes": f"seeds {', '.join(map(str, config.seeds))}, the same at every speed",
+        "acceleration": "mean time to first success at 1x, same policy and scenes / mean time to first success",
+        "demo_speedup": "mean time to first success of the demonstrator / mean time to first success",
+    }
+    title = f"{config.task.replace('_', ' ').capitalize()}, faster than demonstrated"
+    return report_bag(Bag(config.bag), config.page, title, facts, demonstrations)
+
+
+def _tail(path: Path, lines: int = 8) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _say(say: TextIO, text: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=say, flush=True)
