@@ -138,14 +138,14 @@ class Backbone(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         maps = self.project(self.layers(images.contiguous(memory_format=torch.channels_last)))
         tokens = maps.flatten(2).transpose(1, 2)
-        return tokens + place_code(maps.shape[2], maps.shape[3], tokens.shape[2]).to(tokens)
+        return tokens + place_code(maps.shape[2], maps.shape[3], tokens.shape[2], tokens.device).to(tokens)
 
 
-def place_code(height: int, width: int, channels: int) -> torch.Tensor:
+def place_code(height: int, width: int, channels: int, device: torch.device) -> torch.Tensor:
     """Sines and cosines of row and column, half the channels each: (height * width, channels)."""
     quarter = channels // 4
-    pace = torch.exp(-math.log(100.0) * torch.arange(quarter) / quarter)  # maps are at most tens of cells wide
-    rows, columns = (torch.arange(n)[:, None] * pace for n in (height, width))
+    pace = torch.exp(-math.log(100.0) * torch.arange(quarter, device=device) / quarter)  # maps are at most tens of cells wide
+    rows, columns = (torch.arange(n, device=device)[:, None] * pace for n in (height, width))
     row = torch.cat([rows.sin(), rows.cos()], 1)[:, None].expand(-1, width, -1)
     column = torch.cat([columns.sin(), columns.cos()], 1)[None].expand(height, -1, -1)
     return torch.cat([row, column], -1).flatten(0, 1)
