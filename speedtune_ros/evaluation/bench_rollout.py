@@ -137,18 +137,20 @@ def _run_workers(work: list[Workload]) -> list[list[dict[str, Pass]]]:
 
 
 def _work(load: Workload, barrier: Any, sender: Connection) -> None:
+    passes: list[dict[str, Pass]] = []
     try:
         worker = _Worker(load)
-        passes = []
         for _ in range(load.repeats):
-            timed = {}
-            for kind, measure in worker.measures.items():
-                barrier.wait()
-                timed[kind] = measure()
-            passes.append(timed)
+            passes.append({kind: _together(barrier, measure) for kind, measure in worker.measures.items()})
         sender.send(passes)
     finally:
-        barrier.abort()  # the others must not wait for one that failed
+        if len(passes) < load.repeats:
+            barrier.abort()  # the others must not wait for one that failed
+
+
+def _together(barrier: Any, measure: Callable[[], Pass]) -> Pass:
+    barrier.wait()
+    return measure()
 
 
 class _Worker:
