@@ -28,6 +28,7 @@ from speedtune_ros.expert import ExpertPolicy
 from speedtune_ros.pipeline import Pipeline, PipelineConfig
 from speedtune_ros.policies.policy import PolicyInfo
 from speedtune_ros.registry import make_speed_policy, make_task
+from speedtune_ros.robots.profiles import make_profile
 from speedtune_ros.simulation import Simulation
 from speedtune_ros.tasks.task import Task
 from speedtune_ros.types import Chunk, Episode, Query
@@ -76,6 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """The figures, medians over the passes, with every pass among the samples."""
+    make_task(args.task), make_profile(args.dynamics), make_speed_policy(args.speed)  # refuses unknown names here
     workers = args.workers or len(os.sched_getaffinity(0))
     work = [
         Workload(args.task, args.dynamics, args.speed, args.episodes, args.slots, args.repeats, first)

@@ -7,6 +7,7 @@ import mujoco.rollout
 import numpy as np
 import pytest
 
+from speedtune_ros.errors import UnknownNameError
 from speedtune_ros.evaluation import bench_rollout
 from speedtune_ros.evaluation.bench_rollout import Pass
 from speedtune_ros.simulation import Simulation
@@ -54,3 +55,10 @@ def test_bench_names_floor_and_peer_and_keeps_samples() -> None:
     assert len(result["samples"]) == 2
     assert 0.5 < result["ratio_to_floor"] < 10.0
     assert result.get("peer_us_per_step_and_core", 1.0) > 0.0  # dm-control is not on every Python
+
+
+def test_unknown_names_are_refused_before_any_worker_starts() -> None:
+    parser = argparse.ArgumentParser()
+    bench_rollout.configure(parser)
+    with pytest.raises(UnknownNameError, match="unknown task 'juggle'; available: transfer_cube"):
+        bench_rollout.run(parser.parse_args(["--task=juggle"]))
