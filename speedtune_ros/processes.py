@@ -17,6 +17,7 @@ from typing import TextIO
 
 COLOURS = (36, 33, 35, 32, 34, 31, 96, 93)  # ANSI foregrounds
 _PDEATHSIG = 1  # prctl(2), PR_SET_PDEATHSIG
+_LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,6 @@ def describe(status: int) -> str:
 def _die_with_parent(parent: int) -> None:
     """In the child: be told to stop if `parent` is killed without a chance to stop us (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        _LIBC.prctl(_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:  # gone before we asked
             os._exit(1)

@@ -1,0 +1,111 @@
+"""`speedtune up` supervises real processes: starts, prefixes, stops all, says who died."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from speedtune_ros import cli, graph
+from speedtune_ros.errors import ConfigError, UnknownNameError
+
+STAYS = "import time; print('ready', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('bye')"
+SUPERVISE = (
+    "import json, sys; from speedtune_ros.commands.up import supervise; sys.exit(supervise(json.loads(sys.argv[1])))"
+)
+
+
+def supervise(**codes: str) -> subprocess.Popen[str]:
+    """`supervise` in a process of its own."""
+    commands = {name: [sys.executable, "-c", code] for name, code in codes.items()}
+    words = [sys.executable, "-c", SUPERVISE, json.dumps(commands)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def read_until(process: subprocess.Popen[str], *wanted: str) -> None:
+    """Read stdout until every wanted line has come."""
+    missing = set(wanted)
+    assert process.stdout is not None
+    while missing:
+        line = process.stdout.readline()
+        assert line, f"ended before {missing}: {process.communicate()[1]}"
+        missing.discard(line.rstrip("\n"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_all_cleanly(number: signal.Signals) -> None:
+    process = supervise(one=STAYS, two=STAYS)
+    read_until(process, "[one] ready", "[two] ready")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert sorted(out.splitlines()) == ["[one] bye", "[two] bye"]
+    assert err == "speedtune up: stopping 2 processes\n"
+
+
+def test_one_that_dies_ends_the_others_and_is_named() -> None:
+    process = supervise(stays=STAYS, dies="import time; time.sleep(1); raise SystemExit(7)")
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "[stays] bye" in out
+    assert "speedtune up: dies ended with status 7; stopping the others" in err
+
+
+def test_even_a_clean_early_end_is_a_failure() -> None:
+    process = supervise(stays=STAYS, leaves="")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "leaves ended with status 0; stopping the others" in err
+
+
+def test_the_shared_memory_profile_is_set_unless_the_user_chose() -> None:
+    show = f"import os; print(os.environ['{graph.FASTDDS_VARIABLE}'])"
+    out, _ = supervise(node=show).communicate(timeout=30)
+    assert Path(out.split("[node] ")[1].strip()).name == "fastdds.xml"
+    assert graph.environment({graph.FASTDDS_VARIABLE: "mine.xml"}) == {}
+
+
+def test_dry_run_prints_commands_that_parse(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--dry-run", "--speed", "2", "--policy", "expert", "-p", "retimer.scheduler.k_skip:=5"]
+    assert cli.run(["up", *arguments]) == 0
+    lines = {line.split()[0].rpartition("/")[2]: line for line in capsys.readouterr().out.splitlines()}
+    assert set(lines) == {"sim", "retimer", "speed_policy", "task_policy", "episode"}
+    assert """-p 'speed:="constant:2"'""" in lines["speed_policy"]
+    assert "-p scheduler.k_skip:=5" in lines["retimer"]
+    assert "-r __node:=sim" in lines["sim"]
+    assert "-p lockstep:=false" in lines["sim"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "message"),
+    [
+        ("retimer.k_skip=5", ConfigError, "--param: expected NODE.PARAM:=VALUE, got 'retimer.k_skip=5'"),
+        ("retmer.k_skip:=5", UnknownNameError, "unknown node 'retmer'; .*Did you mean 'retimer'"),
+    ],
+)
+def test_a_bad_parameter_setting_is_refused(setting: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        cli.run(["up", "--dry-run", "-p", setting])
+
+
+@pytest.mark.ros
+def test_the_real_graph_starts_and_stops(tmp_path: Path) -> None:
+    pytest.importorskip("speedtune_msgs")
+    words = [sys.executable, "-m", "speedtune_ros.cli", "up", "--policy", "expert", "--cameras", "none", "--lockstep"]
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(os.getpid() % 100 + 1), "ROS_LOG_DIR": str(tmp_path)}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        # Five processes import their libraries on however many cores there are; then none may have died.
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate(timeout=12)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, out + err
+    assert "Traceback" not in out + err

@@ -1,0 +1,114 @@
+"""The node graph: what runs for which launch arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from speedtune_ros import graph
+from speedtune_ros.config import read_parameters
+from speedtune_ros.errors import ConfigError, UnknownNameError
+
+STAGES = {"retimer", "speed_policy", "task_policy", "episode"}
+
+
+def running(**given: str) -> dict[str, graph.Process]:
+    return {process.name: process for process in graph.processes(given)}
+
+
+def test_in_simulation_the_simulator_stands_for_driver_and_cameras() -> None:
+    assert set(running()) == STAGES | {"sim"}
+
+
+def test_on_the_arms_there_is_a_driver_and_a_process_for_each_camera() -> None:
+    real = running(robot="real", cameras="top,angle:480x640")
+    assert set(real) == STAGES | {"arm_driver", "camera_top", "camera_angle"}
+    assert real["camera_top"].executable == "camera"
+    assert real["camera_top"].parameters == {"name": "top"}
+    assert real["camera_angle"].parameters == {"name": "angle", "height": 480, "width": 640}
+    assert set(running(robot="real", cameras="none")) == STAGES | {"arm_driver"}
+
+
+def test_recording_adds_the_recorder() -> None:
+    recorder = running(record="true", bag="runs/a")["recorder"]
+    assert recorder.parameters == {"bag": "runs/a", "cameras": ["top:96x96"]}
+    assert "bag" not in running(record="true")["recorder"].parameters
+    assert "recorder" not in running(bag="runs/a")
+
+
+def test_arguments_reach_every_node_they_concern() -> None:
+    found = running(task="transfer_cube", policy="expert", speed="2", dynamics="identified", lockstep="true")
+    assert found["speed_policy"].parameters == {"speed": "constant:2", "lockstep": True}
+    assert found["task_policy"].parameters["policy"] == "expert"
+    assert {p.parameters["profile"] for p in found.values() if "profile" in p.parameters} == {"identified"}
+    assert {p.parameters["lockstep"] for p in found.values() if "lockstep" in p.parameters} == {True}
+    assert found["sim"].parameters["real_time_factor"] == 1.0
+
+
+def test_dynamics_follow_the_robot() -> None:
+    assert running()["retimer"].parameters["profile"] == "act"
+    assert running(robot="real")["retimer"].parameters["profile"] == "hardware"
+    assert running(robot="real", dynamics="act")["retimer"].parameters["profile"] == "act"
+
+
+@pytest.mark.parametrize(
+    ("text", "parameter"),
+    [("1.5", "constant:1.5"), ("2", "constant:2"), ("constant:3", "constant:3"), ("phase:table", "phase:table")],
+)
+def test_a_bare_number_is_a_constant_speed(text: str, parameter: str) -> None:
+    assert running(speed=text)["speed_policy"].parameters["speed"] == parameter
+
+
+def test_a_user_s_parameter_file_lies_over_the_shipped_one() -> None:
+    shipped, mine = running(params="mine.yaml")["retimer"].parameter_files
+    assert Path(shipped).name == "retimer.yaml"
+    assert mine == "mine.yaml"
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"speeed": "2"}, UnknownNameError, "unknown launch argument 'speeed'; .*Did you mean 'speed'"),
+        ({"robot": "reel"}, UnknownNameError, "unknown robot 'reel'; available: real, sim"),
+        ({"task": "fold"}, UnknownNameError, "unknown task 'fold'; available: .*transfer_cube"),
+        ({"record": "yes"}, UnknownNameError, "unknown record 'yes'; available: false, true"),
+        ({"lockstep": "true", "robot": "real"}, ConfigError, "lockstep: only a simulation can wait"),
+        ({"cameras": "top:96"}, ConfigError, "cameras: expected name or name:HEIGHTxWIDTH, .* got 'top:96'"),
+        ({"cameras": "top:0x96"}, ConfigError, "cameras: expected name or name:HEIGHTxWIDTH"),
+        ({"cameras": "top,top:96x96"}, ConfigError, "cameras: 'top' is given twice"),
+        ({"real_time_factor": "fast"}, ConfigError, "real_time_factor: expected a number, got 'fast'"),
+    ],
+)
+def test_bad_arguments_are_refused(given: dict[str, str], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        graph.processes(given)
+
+
+def test_cameras_are_read_with_and_without_size() -> None:
+    assert graph.cameras("top:96x128, angle") == [("top", (96, 128)), ("angle", None)]
+    assert graph.cameras("none") == graph.cameras("") == []
+    assert running(cameras="none")["sim"].parameters["cameras"] == [""]
+
+
+def test_every_argument_and_default_is_usable_and_explained() -> None:
+    names = [argument.name for argument in graph.ARGUMENTS]
+    assert len(set(names)) == len(names)
+    used = {name for node in graph.NODES for name in (*node.parameters.values(), *node.when)} | {"params"}
+    assert used == set(names)
+    for argument in graph.ARGUMENTS:
+        assert len(argument.doc) > 10
+        assert not argument.choices or argument.default in argument.choices
+
+
+def test_a_launch_file_may_narrow_the_robot() -> None:
+    (robot,) = (a for a in graph.arguments("sim", ("sim",)) if a.name == "robot")
+    assert (robot.default, robot.choices) == ("sim", ("sim",))
+
+
+@pytest.mark.parametrize("node", graph.NODES, ids=lambda node: node.name)
+def test_every_node_has_a_parameter_file_it_reads(node: graph.Node) -> None:
+    path = Path(__file__).resolve().parent.parent / node.parameter_file
+    assert isinstance(read_parameters(path, node.name), dict)
+    assert set(yaml.safe_load(path.read_text())) <= {"/**", node.name} or node.per_camera
