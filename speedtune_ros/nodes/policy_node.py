@@ -23,8 +23,8 @@ class PolicyNodeConfig:
 
     lockstep: bool = option(False, "observe images of the request's own stamp, as a lock-step simulation renders them")
     image_age_limit_s: float = option(0.1, "images older than this refuse the observation", minimum=0.001, maximum=10.0)
-    state_age_limit_s: float = option(0.2, "joint states older than this refuse it", minimum=0.001, maximum=10.0)
-    wait_s: float = option(0.1, "longest wait for an observation still under way", minimum=0.0, maximum=10.0)
+    state_age_limit_s: float = option(0.4, "joint states older than this refuse it", minimum=0.001, maximum=10.0)
+    wait_s: float = option(0.3, "longest wait for an observation still under way", minimum=0.0, maximum=10.0)
 
 
 P = TypeVar("P", bound=PolicyNodeConfig)

@@ -34,11 +34,12 @@ def _profile(depth: int, *, reliable: bool = True, latched: bool = False) -> QoS
 # Lock-step bursts many ticks between two requests; none may be lost on the way to bags and tests.
 TICKS = _profile(200)
 EVENTS = _profile(10)
-LATCHED = _profile(1, latched=True)
+# Two phases may follow each other before a busy reader takes the first.
+LATCHED = _profile(10, latched=True)
 # Publishers offer reliable images, so that lock-step and recorders may ask for it; live readers take the latest.
 IMAGE_OFFERED = _profile(5)
 IMAGE_LATEST = _profile(1, reliable=False)
-CLOCK = _profile(1, reliable=False)
+CLOCK = _profile(100, reliable=False)
 
 
 @dataclass(frozen=True)
