@@ -22,7 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     images = parser.add_mutually_exclusive_group()
     images.add_argument("--raw", action="store_true", help="store images as they are (the default)")
     images.add_argument("--jpeg", nargs="?", type=int, const=95, metavar="QUALITY", help="store JPEG (quality 95)")
-    parser.add_argument("--workers", default=os.cpu_count(), type=int, metavar="W", help="processes (default: one a core)")
+    parser.add_argument(
+        "--workers", default=os.cpu_count(), type=int, metavar="W", help="processes (default: one a core)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
             failures += failed
             bar.set_postfix(failed=failures)
             bar.update()
-    print(f"{args.episodes} episodes of {args.task} ({args.dynamics} dynamics) in {args.out}; {failures} attempts failed")
+    print(
+        f"{args.episodes} episodes of {args.task} ({args.dynamics} dynamics) in {args.out}; {failures} attempts failed"
+    )
     return 0
 
 

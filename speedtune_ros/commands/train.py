@@ -16,12 +16,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     act = policies.add_parser("act", help="action chunking with transformers", description="Train ACT.")
     act.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of episode_<i>.hdf5 files")
     act.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the checkpoint and the log go")
-    act.add_argument("--config", type=Path, metavar="FILE", help="ROS parameter YAML (default: config/train_act.yaml's)")
+    act.add_argument(
+        "--config", type=Path, metavar="FILE", help="ROS parameter YAML (default: config/train_act.yaml's)"
+    )
     act.add_argument("--preset", default="small", help="sizes: small (the shipped one) or paper")
     act.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="single parameters, such as steps=2000")
     act.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to train (default: auto)")
     act.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: one a core)")
-    act.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="stop after this time; --resume goes on")
+    act.add_argument(
+        "--minutes", type=float, default=float("inf"), metavar="M", help="stop after this time; --resume goes on"
+    )
     act.add_argument("--resume", action="store_true", help="go on exactly where the run in --out stands")
 
 
@@ -53,12 +57,10 @@ def train_config(preset: str, path: Path | None, settings: list[str]) -> Any:
 
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
-    values = merge(read_parameters(path, "train_act") if path else {}, PRESETS[preset])
+    values = dict(merge(read_parameters(path, "train_act") if path else {}, PRESETS[preset]))
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set: expected KEY=VALUE, got '{setting}'")
-        for part in reversed(key.split(".")):
-            value = {part: yaml.safe_load(value) if isinstance(value, str) else value}
-        values = merge(values, value)
+        values[key] = yaml.safe_load(value)
     return build(ActTrainConfig, values, str(path or "train_act"))

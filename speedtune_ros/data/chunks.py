@@ -50,7 +50,7 @@ class ChunkDataset:
             episode = read_episode(path, self.cameras, size)
             self._same_origin(episode, path)
             frames = np.stack([episode.images[camera] for camera in self.cameras], axis=1)
-            size = frames.shape[2:4]
+            size = (frames.shape[2], frames.shape[3])
             images.append(torch.from_numpy(frames))
             qpos.append(episode.qpos)
             targets.append(_targets(episode, kind, path))

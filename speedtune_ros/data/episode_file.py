@@ -153,7 +153,7 @@ def read_episode(
         except OSError as error:
             raise DataError(f"{path}: truncated or damaged: {error}") from error
         origin, simulated = _origin(file), bool(file.attrs.get("sim", True))
-    episode = EpisodeData(images=images, origin=origin, simulated=simulated, **series)
+    episode = EpisodeData(images=images, origin=origin, simulated=simulated, **series)  # type: ignore[arg-type]
     check(episode, str(path), image_size)
     return episode
 
@@ -166,10 +166,14 @@ def check(episode: EpisodeData, source: str, image_size: tuple[int, int] | None 
         if array is None and optional:
             continue
         if steps == 0 or np.shape(array) != (steps, NUM_JOINTS):
-            raise DataError(f"{source}: {dataset}: expected shape ({steps or 'T'}, {NUM_JOINTS}), got {np.shape(array)}")
+            raise DataError(
+                f"{source}: {dataset}: expected shape ({steps or 'T'}, {NUM_JOINTS}), got {np.shape(array)}"
+            )
         if not np.isfinite(array).all():
             row, column = np.argwhere(~np.isfinite(array))[0].tolist()
-            raise DataError(f"{source}: {dataset}: expected finite values, got {array[row, column]} at [{row}, {column}]")
+            raise DataError(
+                f"{source}: {dataset}: expected finite values, got {array[row, column]} at [{row}, {column}]"
+            )
     for camera, frames in episode.images.items():
         height, width = image_size or frames.shape[1:3]
         if frames.shape != (steps, height, width, 3) or frames.dtype != np.uint8:

@@ -25,7 +25,7 @@ def encode(frames: np.ndarray, quality: int) -> tuple[np.ndarray, np.ndarray]:
 def decode(rows: np.ndarray, source: str) -> np.ndarray:
     """Padded rows (T, longest) uint8 to (T, H, W, 3) uint8 RGB. Raises DataError naming `source` and the row."""
     cv2 = _opencv()
-    frames = []
+    frames: list[np.ndarray] = []
     for index, row in enumerate(rows):
         frame = cv2.imdecode(row, cv2.IMREAD_COLOR)
         if frame is None or (frames and frame.shape != frames[0].shape):

@@ -123,7 +123,11 @@ class Backbone(nn.Module):
     def __init__(self, config: ActConfig) -> None:
         super().__init__()
         kernel, width = config.stem_kernel, config.stem_width
-        layers: list[nn.Module] = [nn.Conv2d(3, width, kernel, 2, kernel // 2, bias=False), nn.GroupNorm(8, width), nn.ReLU()]
+        layers: list[nn.Module] = [
+            nn.Conv2d(3, width, kernel, 2, kernel // 2, bias=False),
+            nn.GroupNorm(8, width),
+            nn.ReLU(),
+        ]
         if config.stem_pool:
             layers.append(nn.MaxPool2d(3, 2, 1))
         for stage, outputs in enumerate(config.widths):
@@ -144,7 +148,9 @@ class Backbone(nn.Module):
 def place_code(height: int, width: int, channels: int, device: torch.device) -> torch.Tensor:
     """Sines and cosines of row and column, half the channels each: (height * width, channels)."""
     quarter = channels // 4
-    pace = torch.exp(-math.log(100.0) * torch.arange(quarter, device=device) / quarter)  # maps are at most tens of cells wide
+    pace = torch.exp(
+        -math.log(100.0) * torch.arange(quarter, device=device) / quarter
+    )  # maps are at most tens of cells wide
     rows, columns = (torch.arange(n, device=device)[:, None] * pace for n in (height, width))
     row = torch.cat([rows.sin(), rows.cos()], 1)[:, None].expand(-1, width, -1)
     column = torch.cat([columns.sin(), columns.cos()], 1)[None].expand(height, -1, -1)
@@ -211,7 +217,9 @@ class StyleEncoder(nn.Module):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.style_layers))
         self.out = nn.Linear(config.hidden, 2 * config.latent)
 
-    def forward(self, qpos: torch.Tensor, targets: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, qpos: torch.Tensor, targets: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 14), (B, k, 14) and mask (B, k) to (B, latent) twice."""
         summary = self.summary.expand(len(qpos), 1, -1)
         tokens = torch.cat([summary, self.state_in(qpos)[:, None], self.target_in(targets)], 1) + self.places

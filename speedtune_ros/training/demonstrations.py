@@ -55,16 +55,18 @@ def record(recording: Recording, workers: int = 1) -> Iterator[tuple[int, int]]:
             missing.append(index)
         else:
             yield index, failed
-    workers = min(workers, len(missing))
-    if workers <= 1:
-        simulation = _simulation(recording) if missing else None
-        for index in missing:
-            yield index, _record_index(recording, simulation, index)
-        return
+    if min(workers, len(missing)) > 1:
+        yield from _record_spawned(recording, missing, min(workers, len(missing)))
+    elif missing:
+        simulation = _simulation(recording)
+        yield from ((index, _record_index(recording, simulation, index)) for index in missing)
+
+
+def _record_spawned(recording: Recording, indices: list[int], workers: int) -> Iterator[tuple[int, int]]:
     # Spawned, not forked: an OpenGL context does not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start_worker, (recording,)) as pool:
-        pending = {pool.submit(_work, index): index for index in missing}
+        pending = {pool.submit(_work, index): index for index in indices}
         try:
             for future in as_completed(pending):
                 yield pending[future], future.result()
@@ -72,21 +74,22 @@ def record(recording: Recording, workers: int = 1) -> Iterator[tuple[int, int]]:
             pool.shutdown(cancel_futures=True)
 
 
-def demonstrate(simulation: Simulation, episode: Episode) -> EpisodeData | None:
+def demonstrate(simulation: Simulation, episode: Episode, attempts: int = 1) -> EpisodeData | None:
     """Run the expert's plan for `episode` and return what was seen and done, or None if it failed."""
     simulation.reset(episode)
     plan = simulation.demonstration(episode)
     observations, efforts, success_step = [], [], -1
-    for step, command in enumerate(plan):
+    for step, command in enumerate(plan, 1):
         observations.append(simulation.observe())
         efforts.append(simulation.robot.effort())
         simulation.step(command)
         if simulation.success and success_step < 0:
-            success_step = step + 1
+            success_step = step
     if not simulation.success:
         return None
     states = [observation.state for observation in (*observations, simulation.observe(images=False))]
     qpos, qvel = np.stack([state.qpos for state in states]), np.stack([state.qvel for state in states])
+    task = simulation.task
     return EpisodeData(
         qpos=qpos[:-1],
         qvel=qvel[:-1],
@@ -95,9 +98,7 @@ def demonstrate(simulation: Simulation, episode: Episode) -> EpisodeData | None:
         effort=np.stack(efforts),
         reached_qpos=qpos[1:],
         reached_qvel=qvel[1:],
-        origin=Origin(
-            task=episode.task, seed=episode.seed, success_step=success_step, instruction=simulation.task.instruction
-        ),
+        origin=Origin(task.name, simulation.profile.name, episode.seed, attempts, success_step, task.instruction),
     )
 
 
@@ -105,14 +106,9 @@ def _record_index(recording: Recording, simulation: Simulation, index: int) -> i
     """Write episode `index`; returns how many seeds failed before one succeeded."""
     for failed in range(RETRIES):
         seed = recording.seed + index + RETRY_STRIDE * failed
-        done = demonstrate(simulation, Episode(f"demo-{index}", recording.task, seed, simulation.task.instruction))
+        done = demonstrate(simulation, Episode(f"demo-{index}", recording.task, seed), failed + 1)
         if done is not None:
-            origin = Origin(
-                task=recording.task, profile=recording.profile, seed=seed, attempts=failed + 1,
-                success_step=done.origin.success_step, instruction=done.origin.instruction,
-            )  # fmt: skip
-            complete = EpisodeData(**{**vars(done), "origin": origin})
-            write_episode(episode_path(recording.folder, index), complete, recording.jpeg_quality)
+            write_episode(episode_path(recording.folder, index), done, recording.jpeg_quality)
             return failed
     raise SpeedtuneError(f"episode {index}: the expert failed on {RETRIES} seeds, the last {seed}")
 

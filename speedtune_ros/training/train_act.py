@@ -22,7 +22,7 @@ from speedtune_ros.aloha import CONTROL_DT, NUM_JOINTS
 from speedtune_ros.config import option
 from speedtune_ros.data.chunks import ChunkBatch, ChunkDataset, StepSampler
 from speedtune_ros.data.episode_file import episode_paths, read_origin
-from speedtune_ros.errors import DataError
+from speedtune_ros.errors import ConfigError, DataError
 from speedtune_ros.policies.act_network import ActConfig, ActNetwork
 from speedtune_ros.policies.checkpoint import CheckpointCard, write_checkpoint
 from speedtune_ros.training.training_state import read_state, write_state
@@ -35,7 +35,9 @@ class ActTrainConfig:
 
     network: ActConfig = field(default_factory=ActConfig)
     cameras: tuple[str, ...] = option(("top",), "cameras the policy sees")
-    kind: str = option("command", "what is imitated: commands, or the states they reached", choices=("command", "state"))
+    kind: str = option(
+        "command", "what is imitated: commands, or the states they reached", choices=("command", "state")
+    )
     steps: int = option(8000, "gradient steps", minimum=1)
     batch: int = option(32, "samples a step", minimum=1)
     learning_rate: float = option(3e-4, "peak learning rate of AdamW", minimum=0.0)
@@ -44,10 +46,16 @@ class ActTrainConfig:
     weight_decay: float = option(1e-4, "decoupled weight decay", minimum=0.0)
     gradient_clip: float = option(1.0, "largest norm of the gradient", minimum=0.0)
     kl_weight: float = option(10.0, "weight of the KL divergence beside the L1 loss", minimum=0.0)
-    averaging: float = option(0.998, "decay of the running average of the weights, which is what is kept", minimum=0.0, maximum=1.0)
+    averaging: float = option(
+        0.998, "decay of the running average of the weights, which is what is kept", minimum=0.0, maximum=1.0
+    )
     state_noise: float = option(0.1, "noise on the joint state, in standard deviations of it", minimum=0.0)
-    state_drop: float = option(0.2, "fraction of samples without joint state, so that the image is read", minimum=0.0, maximum=1.0)
-    image_jitter: float = option(0.05, "spread of random brightness and contrast, as fractions of the range", minimum=0.0)
+    state_drop: float = option(
+        0.2, "fraction of samples without joint state, so that the image is read", minimum=0.0, maximum=1.0
+    )
+    image_jitter: float = option(
+        0.05, "spread of random brightness and contrast, as fractions of the range", minimum=0.0
+    )
     early_steps: int = option(130, "control steps at an episode's start that are sampled more often", minimum=0)
     early_weight: float = option(2.0, "how much more often", minimum=0.0)
     hold_end: bool = option(True, "beyond an episode's end its last target is held and counts; otherwise it is masked")
@@ -70,7 +78,9 @@ PAPER = {
 PRESETS: dict[str, Mapping[str, Any]] = {"small": {}, "paper": PAPER}
 
 
-def losses(network: ActNetwork, batch: ChunkBatch, noise: torch.Tensor, hidden: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def losses(
+    network: ActNetwork, batch: ChunkBatch, noise: torch.Tensor, hidden: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
     """L1 over the targets that count, and KL(q(z | qpos, targets) || N(0, I)) summed over z, averaged over B.
 
     noise: (B, latent) the sample behind z; hidden: (B,) True where the joint state is withheld.
@@ -128,7 +138,8 @@ class ActTrainer:
         config = self.config
         warm = min(1.0, (step + 1) / max(1, config.warmup))
         done = min(1.0, step / config.steps)
-        return config.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)) if config.decay else 1.0)
+        decayed = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)) if config.decay else 1.0
+        return config.learning_rate * warm * decayed
 
     def train_step(self) -> tuple[torch.Tensor, torch.Tensor]:
         """One gradient step: (L1, KL), still on the device."""
@@ -163,14 +174,16 @@ class ActTrainer:
     def _draw(self) -> tuple[ChunkBatch, torch.Tensor, torch.Tensor]:
         config, count = self.config, self.config.batch
         batch = self._counting(self.data.batch(self.sampler.draw(count, self.generator)))
-        random = {"generator": self.generator, "device": self.device}
-        qpos = batch.qpos + config.state_noise * torch.randn(count, NUM_JOINTS, **random)
-        noise = torch.randn(count, config.network.latent, **random)
-        hidden = torch.rand(count, **random) < config.state_drop
+        qpos = batch.qpos + config.state_noise * self._normal(count, NUM_JOINTS)
+        noise = self._normal(count, config.network.latent)
+        hidden = torch.rand(count, generator=self.generator, device=self.device) < config.state_drop
         # Brightness and contrast only: shifting the image would move the scene away from where the arms reach.
-        jitter = config.image_jitter * torch.randn(2, count, 1, 1, 1, 1, **random)
+        jitter = config.image_jitter * self._normal(2, count, 1, 1, 1, 1)
         images = (batch.images.float() - 127.5) * (1.0 + jitter[0]) + 127.5 * (1.0 + jitter[1])
         return replace(batch, qpos=qpos, images=images), noise, hidden
+
+    def _normal(self, *shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=self.generator, device=self.device)
 
     def _counting(self, batch: ChunkBatch) -> ChunkBatch:
         return replace(batch, mask=torch.ones_like(batch.mask)) if self.config.hold_end else batch
@@ -210,38 +223,58 @@ class ActTrainer:
 
 
 def train(
-    trainer: ActTrainer, out: str | Path, command: str = "", resume: bool = False, progress: bool = False, seconds: float = math.inf
+    trainer: ActTrainer,
+    out: str | Path,
+    command: str = "",
+    resume: bool = False,
+    progress: bool = False,
+    seconds: float = math.inf,
 ) -> float:
-    """Run `trainer` to its last step, or for `seconds`, leaving a checkpoint in `out`; returns the validation L1.
+    """Run `trainer` to its last step, or for `seconds`, leaving a checkpoint in `out`; returns the last L1 validated.
 
     `out/training/` holds the log, the config and the state from which `resume` goes on exactly.
+    Raises DataError if `out` holds a run already, ConfigError if it was made with other settings.
     """
     out, config = Path(out), trainer.config
     folder = out / "training"
-    folder.mkdir(parents=True, exist_ok=True)
-    if resume:
-        trainer.restore(folder)
-    elif (folder / "log.jsonl").exists():
-        raise DataError(f"{out}: holds a training run already; continue it with --resume or choose another folder")
-    configuration.dump(config, folder / "config.yaml")
-    log = _Log(folder / "log.jsonl", trainer.step)
+    log = _begin(trainer, folder, resume)
     validation, started = math.nan, time.monotonic()
-    bar = tqdm(total=config.steps, initial=trainer.step, desc="train act", unit="step", disable=not progress, smoothing=0.05)
+    bar = tqdm(total=config.steps, initial=trainer.step, desc="train act", unit="step", disable=not progress)
     while trainer.step < config.steps and time.monotonic() - started < seconds:
         l1, kl = trainer.train_step()
         bar.update()
+        last = trainer.step == config.steps
+        if trainer.step % config.validate_every == 0 or last:
+            validation = trainer.validation_l1()
+            log.add(step=trainer.step, l1=float(l1), kl=float(kl), validation_l1=validation)
         if trainer.step % 20 == 0:
             bar.set_postfix(l1=f"{l1:.4f}", kl=f"{kl:.4f}", validation=f"{validation:.4f}")
-        if trainer.step % config.validate_every == 0 or trainer.step == config.steps:
-            validation = trainer.validation_l1()
-            log.add(step=trainer.step, l1=float(l1), kl=float(kl), validation_l1=validation, lr=trainer.learning_rate(trainer.step))
-        if trainer.step % config.save_every == 0 or trainer.step == config.steps:
-            trainer.save(folder)
-            write_checkpoint(out, trainer.card(command), trainer.average.state_dict())
+        if trainer.step % config.save_every == 0 and not last:
+            _save(trainer, out, command)
     bar.close()
-    trainer.save(folder)
-    write_checkpoint(out, trainer.card(command), trainer.average.state_dict())
+    _save(trainer, out, command)
     return validation
+
+
+def _begin(trainer: ActTrainer, folder: Path, resume: bool) -> _Log:
+    """Make `folder` this run's, or put the trainer where the run in it stands."""
+    path = folder / "config.yaml"
+    if resume:
+        trainer.restore(folder)
+        before, now = (configuration.to_dict(c) for c in (configuration.load(ActTrainConfig, path), trainer.config))
+        changed = [f"{key} was {before[key]}, now {now[key]}" for key in now if before[key] != now[key]]
+        if changed:
+            raise ConfigError(f"{folder}: a run is resumed with its own settings; {'; '.join(changed)}")
+    elif path.exists():
+        raise DataError(f"{folder}: holds a training run already; continue it with --resume or choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration.dump(trainer.config, path)
+    return _Log(folder / "log.jsonl", trainer.step)
+
+
+def _save(trainer: ActTrainer, out: Path, command: str) -> None:
+    trainer.save(out / "training")
+    write_checkpoint(out, trainer.card(command), trainer.average.state_dict())
 
 
 class _Log:
