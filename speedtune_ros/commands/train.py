@@ -16,9 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     act = policies.add_parser("act", help="action chunking with transformers", description="Train ACT.")
     act.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of episode_<i>.hdf5 files")
     act.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the checkpoint and the log go")
-    act.add_argument(
-        "--config", type=Path, metavar="FILE", help="ROS parameter YAML (default: config/train_act.yaml's)"
-    )
+    act.add_argument("--config", type=Path, metavar="FILE", help="ROS parameter YAML, such as config/train_act.yaml")
     act.add_argument("--preset", default="small", help="sizes: small (the shipped one) or paper")
     act.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="single parameters, such as steps=2000")
     act.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to train (default: auto)")

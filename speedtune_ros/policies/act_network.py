@@ -206,7 +206,7 @@ class ActNetwork(nn.Module):
 
 
 class StyleEncoder(nn.Module):
-    """The encoder of the variational auto-encoder: a joint state and the chunk that followed, to mean and log variance."""
+    """The variational encoder: a joint state and the chunk that followed, to mean and log variance of z."""
 
     def __init__(self, config: ActConfig) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ class ActTrainConfig:
     )
     steps: int = option(8000, "gradient steps", minimum=1)
     batch: int = option(32, "samples a step", minimum=1)
-    learning_rate: float = option(3e-4, "peak learning rate of AdamW", minimum=0.0)
+    learning_rate: float = option(4e-4, "peak learning rate of AdamW", minimum=0.0)
     warmup: int = option(300, "steps of linear warm-up", minimum=0)
     decay: bool = option(True, "let the learning rate fall along a cosine to a hundredth")
     weight_decay: float = option(1e-4, "decoupled weight decay", minimum=0.0)
