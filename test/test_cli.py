@@ -11,7 +11,7 @@ from speedtune_ros import cli, errors
 from speedtune_ros.commands import bench
 
 # Modules too slow to load for a help text.
-SLOW = {"torch", "mujoco", "rclpy", "matplotlib", "cv2", "scipy", "h5py"}
+SLOW = {"torch", "rclpy", "matplotlib", "cv2", "scipy", "h5py"}
 
 
 def speedtune(*arguments: str, check: bool = False) -> subprocess.CompletedProcess[str]:

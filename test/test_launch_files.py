@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from speedtune_ros import graph
 
@@ -54,6 +55,13 @@ def resolved(name: str, given: dict[str, str]) -> list[Any]:
     return nodes
 
 
+def written(path: str, node: str) -> dict[str, Any]:
+    """The parameters in a file that launch wrote for `node`."""
+    ((name, block),) = yaml.full_load(Path(path).read_text()).items()  # launch writes lists as Python tuples
+    assert name == "/**" or name.rpartition("/")[2] == node
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in block["ros__parameters"].items()}
+
+
 def test_both_launch_files_are_there() -> None:
     assert FILES[:2] == ["aloha_real.launch.py", "aloha_sim.launch.py"]
 
@@ -81,12 +89,10 @@ def test_nodes_are_the_graph_s(name: str, given: dict[str, str]) -> None:
     robot = {"robot": "real"} if "real" in name else {}
     expected = graph.processes({**robot, **given})
     nodes = resolved(name, given)
-    assert [node.node_name.lstrip("/") for node in nodes] == [process.name for process in expected]
+    assert [node.node_name.rpartition("/")[2] for node in nodes] == [process.name for process in expected]
     for node, process in zip(nodes, expected):
         assert node.node_executable == process.executable
         assert node.node_package == "speedtune_ros"
-        text = " ".join(
-            node.cmd_text if hasattr(node, "cmd_text") else map(str, node._Node__expanded_parameter_arguments)
-        )
-        for path in process.parameter_files:
-            assert path in text
+        *files, overrides = (path for path, is_file in node._Node__expanded_parameter_arguments if is_file)
+        assert tuple(files) == process.parameter_files
+        assert written(overrides, process.name) == process.parameters
