@@ -154,7 +154,7 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
 def processes(given: Mapping[str, str]) -> tuple[Process, ...]:
     """What runs for the launch arguments `given`. Raises ConfigError, UnknownNameError."""
     values = resolve(given)
-    running = []
+    running: list[Process] = []
     for node in NODES:
         if any(values[name] != value for name, value in node.when.items()):
             continue
