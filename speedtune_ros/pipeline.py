@@ -84,7 +84,7 @@ class _Slot:
         try:
             retiming = self._scheduler.accept(chunk, choice, self._scheduler.handover_ns(now_ns))
         except InvalidInputError:
-            self._scheduler.refuse("invalid")
+            self._scheduler.refuse()
             return
         self._driver.load(retiming.trajectory)
         self._recorder.report(retiming.report)

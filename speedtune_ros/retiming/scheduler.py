@@ -131,9 +131,13 @@ class ChunkScheduler:
         self.next_request_ns = now_ns + self.config.k_skip * CONTROL_DT_NS
         return request
 
-    def refuse(self, reason: str = "invalid") -> None:
-        """There is no valid answer to the outstanding request: count it and ask again when the next one is due."""
-        self.refused[reason] += 1
+    def refuse(self, reason: str = "") -> None:
+        """Give the outstanding request up, so that it is asked again when the next one is due.
+
+        reason: counted, unless it is empty because `accept` has counted its own.
+        """
+        if reason:
+            self.refused[reason] += 1
         self._outstanding = None
 
     def accept(self, chunk: Chunk, choice: SpeedChoice, handover_ns: int, sequence: int | None = None) -> Retiming:

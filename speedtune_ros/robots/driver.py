@@ -121,7 +121,7 @@ class Driver:
         now_ns = state.stamp_ns if now_ns is None else now_ns
         self._now_ns = now_ns
         self._missed += missed
-        error = float(np.abs((state.qpos - self._guard.last)[_ARMS]).max())
+        error = float(np.abs((state.qpos - self._guard.last).take(_ARMS)).max())
         if self._latched is None:
             driver_state, speed = self._advance(state, now_ns)
         else:

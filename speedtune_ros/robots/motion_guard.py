@@ -52,6 +52,11 @@ class MotionGuard:
         self._lower = np.asarray(limits.lower, float)
         self._upper = np.asarray(limits.upper, float)
         self._step = np.asarray(limits.velocity, float) * dt
+        self._most = self._step * (1.0 + _ROUNDING)
+        self._limited = bool(np.isfinite(self._step).any())
+        # bounds that no infinite target is inside of
+        largest = np.finfo(float).max
+        self._low, self._high = np.maximum(self._lower, -largest), np.minimum(self._upper, largest)
         self._patience = round(config.fault_time / dt)
         self.reset(start)
 
@@ -73,35 +78,42 @@ class MotionGuard:
 
     def check(self, target: np.ndarray) -> Guarded:
         """The command for this tick in place of `target`, which should be (14,)."""
-        refusal = self._refusal(target)
-        if refusal:
-            return self.refuse(refusal)
-        command = np.minimum(np.maximum(target, self._lower), self._upper)
-        clipped = bool((command[_GRIPPERS] != target[_GRIPPERS]).any())
+        command, clipped = target, False
+        if not self._inside(target):
+            refusal = self._refusal(target)
+            if refusal:
+                return self.refuse(refusal)
+            command = np.minimum(np.maximum(target, self._lower), self._upper)
+            clipped = bool((command[_GRIPPERS] != target[_GRIPPERS]).any())
         step = command - self._last
-        fast = bool((np.abs(step) > self._step * (1.0 + _ROUNDING)).any())
+        fast = self._limited and bool((np.abs(step) > self._most).any())
         if fast:
             command = self._last + np.minimum(np.maximum(step, -self._step), self._step)
         self._streak = self._streak + 1 if fast else 0
         self.saturated += clipped or fast
-        self._last = command
-        return Guarded(command, clipped or fast, "")
+        self._last = np.array(command, float)  # a copy: the caller may reuse its buffer
+        return Guarded(self._last, clipped or fast, "")
 
     def refuse(self, reason: str) -> Guarded:
         """Count a refusal and hold."""
         self.refused += 1
         return Guarded(self._last, False, reason)
 
+    def _inside(self, target: np.ndarray) -> bool:
+        """Whether the target is 14 finite values inside the limits, as nearly all are."""
+        if not isinstance(target, np.ndarray) or target.shape != (NUM_JOINTS,) or target.dtype != np.float64:
+            return False
+        return bool(((target >= self._low) & (target <= self._high)).all())
+
     def _refusal(self, target: np.ndarray) -> str:
+        """Why a target that is not inside must be refused; empty if clipping it will do."""
         if not isinstance(target, np.ndarray) or target.shape != (NUM_JOINTS,) or target.dtype.kind not in "fiu":
             return f"expected {NUM_JOINTS} numbers, got {getattr(target, 'shape', type(target).__name__)}"
-        inside = (target >= self._lower) & (target <= self._upper)
-        if inside.all() and np.isfinite(target).all():
-            return ""
         for i in np.flatnonzero(~np.isfinite(target)):
             return f"{JOINT_NAMES[i]}: not finite"
-        for i in _ARMS[~inside[_ARMS]]:
-            outside = max(self._lower[i] - target[i], target[i] - self._upper[i])
-            if outside > self.config.slack:
-                return f"{JOINT_NAMES[i]}: {target[i]:.4f} outside {self._lower[i]:.4f} to {self._upper[i]:.4f}"
+        outside = np.maximum(self._lower - target, target - self._upper)[_ARMS]
+        for i in np.flatnonzero(outside > self.config.slack):
+            joint = _ARMS[i]
+            where = f"{self._lower[joint]:.4f} to {self._upper[joint]:.4f}"
+            return f"{JOINT_NAMES[joint]}: {target[joint]:.4f} outside {where}"
         return ""

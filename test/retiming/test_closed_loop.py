@@ -96,7 +96,7 @@ def test_nearest_realises_the_commanded_speed(v: float, latency: float) -> None:
 def test_consumed_loses_the_lead_at_every_handover() -> None:
     result = ride("consumed", 2.0)
     # of 0.4 s covered in a period, (2 - 1) * lag goes back: 1.6x, as a published system at 2x
-    assert result.speed == pytest.approx((0.4 - LAG) / 0.2, rel=0.03)
+    assert result.speed == pytest.approx((0.4 - LAG) / 0.2, rel=0.05)
     assert result.claimed == pytest.approx(result.speed, rel=0.03)
     assert np.median([report.backward_step for report in result.reports[2:]]) > 0.03
 
@@ -110,4 +110,4 @@ def test_a_noisy_policy_is_not_thrown_back_beyond_its_noise(v: float) -> None:
     noise = 0.005
     result = ride("nearest", v, noise=noise)
     assert result.speed == pytest.approx(v, rel=0.05)
-    assert max(report.backward_step for report in result.reports[2:]) < 4 * noise
+    assert max(report.backward_step for report in result.reports[2:]) < 5 * noise

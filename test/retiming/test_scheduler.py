@@ -114,6 +114,8 @@ class TestCadence:
     def test_refuse_asks_again_at_the_next_period(self) -> None:
         scheduler = make()
         ask(scheduler, START)
+        scheduler.refuse("invalid")
+        assert scheduler.refused == {"invalid": 1}
         scheduler.refuse()
         assert scheduler.refused == {"invalid": 1}
         assert scheduler.due(START + 9 * TICK) is None

@@ -61,6 +61,15 @@ class TestPasses:
             assert guard.check(np.ones(NUM_JOINTS, dtype)).refusal == ""
 
 
+    def test_a_buffer_reused_by_the_caller_changes_nothing(self) -> None:
+        guard = MotionGuard(limits(), START)
+        target = START.copy()
+        command = guard.check(target).command
+        target[:] = 0.9
+        assert (command == START).all()
+        assert guard.check(target).saturated
+
+
 class TestRefuses:
     @pytest.mark.parametrize(
         ("target", "reason"),
