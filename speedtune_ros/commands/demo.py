@@ -23,6 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=FIRST_SEED, metavar="S", help=f"first scene (default: {FIRST_SEED})"
     )
+    words = "simulated time waits for the stages: repeatable, and for machines too slow for real time"
+    parser.add_argument("--lockstep", action="store_true", help=words)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the report (default: runs/demo-<time>)")
 
 
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     speeds, seeds = tuple(parse_speeds(args.speeds)), tuple(parse_seeds(args.seed, args.episodes))
     print(words, flush=True)
     start = time.monotonic()
-    config = DemoConfig(args.task, policy, speeds, seeds, folder)
+    config = DemoConfig(args.task, policy, speeds, seeds, folder, args.lockstep)
     try:
         rows = demonstrate(config)
     except SpeedtuneError as error:

@@ -17,7 +17,7 @@ ENCODINGS = ("rgb8", "bgr8")
 
 def compress(data: bytes, store: Typestore, quality: int) -> bytes:
     """A serialised Image as a serialised CompressedImage. Raises InvalidInputError for one that is not as it says."""
-    image = store.deserialize_cdr(data, IMAGE)
+    image: Any = store.deserialize_cdr(data, IMAGE)
     if image.encoding not in ENCODINGS:
         raise InvalidInputError(f"image encoding: expected {' or '.join(ENCODINGS)}, got '{image.encoding}'")
     height, width, step, pixels = image.height, image.width, image.step, np.asarray(image.data)

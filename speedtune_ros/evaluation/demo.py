@@ -42,6 +42,7 @@ class DemoConfig:
     speeds: tuple[float, ...]
     seeds: tuple[int, ...]
     folder: Path
+    lockstep: bool = False  # simulated time waits for the stages: for machines too slow for real time
 
     @property
     def bag(self) -> Path:
@@ -106,6 +107,7 @@ def _running_graph(config: DemoConfig, say: TextIO) -> Iterator[tuple[EpisodeCli
         "policy": config.policy,
         "speed": f"{config.speeds[0]:g}",
         "cameras": CAMERAS,
+        "lockstep": "true" if config.lockstep else "false",
         "record": "true",
         "bag": str(config.bag),
     }
