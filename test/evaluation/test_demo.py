@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from speedtune_ros.cli import run as speedtune
+from speedtune_ros.data.bag_reader import Bag
+from speedtune_ros.errors import DataError
+from speedtune_ros.evaluation.demo import DOMAINS, isolation
+
+
+@pytest.mark.ros
+def test_the_demonstration_runs_records_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "demo"
+    command = ["demo", "--policy", "expert", "--speeds", "1,3", "--episodes", "1", "--lockstep", "--out", str(folder)]
+    assert speedtune(command) == 0
+    text = capsys.readouterr().out
+    assert "episode 2 of 2, seed 100000 at 3x: success" in text
+    table = [line.split() for line in text.splitlines() if line.startswith("constant:")]
+    assert [line[:4] for line in table] == [["constant:1", "1", "of", "1"], ["constant:3", "1", "of", "1"]]
+    assert [episode.success for episode in Bag(folder / "bag").episodes()] == [True, True]
+    assert (folder / "index.html").read_text().count("data:video/mp4;base64,") == 2
+
+
+@pytest.mark.ros
+def test_a_graph_that_fails_is_reported_and_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["demo", "--policy", str(tmp_path / "no_checkpoint"), "--episodes", "1", "--out", str(tmp_path / "demo")]
+    assert speedtune(command) == 1
+    error = capsys.readouterr().err
+    assert "the graph failed: task_policy ended with status 2" in error
+    assert "no_checkpoint" in error  # the node's own words
+
+
+def test_a_report_is_never_overwritten(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="exists already"):
+        speedtune(["demo", "--out", str(tmp_path)])
+
+
+def test_the_graph_keeps_to_itself_unless_told_otherwise() -> None:
+    chosen = isolation({})
+    assert int(chosen["ROS_DOMAIN_ID"]) in DOMAINS
+    assert chosen["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert "ROS_DOMAIN_ID" not in isolation({"ROS_DOMAIN_ID": "5"})
