@@ -1,0 +1,87 @@
+"""Recording the expert: what is in the files, resuming, refusing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speedtune_ros.data.episode_file import episode_path, read_episode, read_origin
+from speedtune_ros.errors import ConfigError, DataError
+from speedtune_ros.registry import make_simulation
+from speedtune_ros.training.demonstrations import RETRY_STRIDE, Recording, demonstrate, record
+from speedtune_ros.types import Episode
+
+CAMERAS = (("top", (24, 32)),)
+
+
+def recording(folder: Path, **changes: object) -> Recording:
+    values = {"task": "transfer_cube", "profile": "act", "episodes": 2, "seed": 3, "cameras": CAMERAS, "folder": folder}
+    return Recording(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demos")
+    assert dict(record(recording(folder), workers=2)) == {0: 0, 1: 0}
+    return folder
+
+
+def test_a_file_is_one_closed_loop_episode(recorded: Path) -> None:
+    """Playing the file's actions again gives its states, its images and its success."""
+    episode = read_episode(episode_path(recorded, 1))
+    simulation = make_simulation("transfer_cube", "act", dict(CAMERAS))
+    simulation.reset(Episode("again", "transfer_cube", episode.origin.seed))
+    for step in range(episode.steps):
+        observation = simulation.observe(images=step % 100 == 0)
+        np.testing.assert_array_equal(observation.state.qpos, episode.qpos[step])
+        np.testing.assert_array_equal(observation.state.qvel, episode.qvel[step])
+        if observation.images:
+            np.testing.assert_array_equal(observation.images["top"], episode.images["top"][step])
+        simulation.step(episode.action[step])
+        np.testing.assert_array_equal(simulation.observe(images=False).state.qpos, episode.reached_qpos[step])
+        assert simulation.success == (step + 1 >= episode.origin.success_step)
+    assert episode.steps == simulation.task.episode_steps
+    assert (episode.origin.task, episode.origin.profile, episode.origin.seed) == ("transfer_cube", "act", 4)
+    assert np.abs(episode.effort).max() > 0.1
+
+
+def test_recording_again_keeps_what_is_there(recorded: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in recorded.iterdir()}
+    assert dict(record(recording(recorded))) == {0: 0, 1: 0}
+    assert {path.name: path.stat().st_mtime_ns for path in recorded.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 9}, "expected task 'transfer_cube', profile 'act', seed 9, found 'transfer_cube', 'act', seed 3"),
+        ({"profile": "identified"}, "expected task 'transfer_cube', profile 'identified', seed 3, found"),
+    ],
+)
+def test_another_recordings_episode_is_not_overwritten(
+    recorded: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DataError, match=f"episode_0.hdf5: exists already and is not overwritten: {message}"):
+        list(record(recording(recorded, **changes)))
+
+
+def test_a_failed_seed_is_counted_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = {3, 3 + RETRY_STRIDE}
+
+    def sometimes(simulation: object, episode: Episode, attempts: int = 1) -> object:
+        return None if episode.seed in failing else demonstrate(simulation, episode, attempts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("speedtune_ros.training.demonstrations.demonstrate", sometimes)
+    assert dict(record(recording(tmp_path, episodes=1))) == {0: 2}
+    origin = read_origin(episode_path(tmp_path, 0))
+    assert (origin.seed, origin.attempts) == (3 + 2 * RETRY_STRIDE, 3)
+    assert dict(record(recording(tmp_path, episodes=1))) == {0: 2}  # found again, with its failures
+
+
+def test_seeds_kept_for_selection_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="seeds 8999 to 9000: demonstrations take seeds from 0 to 8999"):
+        recording(tmp_path, seed=8999)
+    with pytest.raises(ConfigError, match="seeds -1 to 0"):
+        recording(tmp_path, seed=-1)
