@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0, or 1 with the reason if the graph fails."""
+    """0, or 1 with the reason if the graph or an episode fails; a policy that does not succeed is no failure."""
     from speedtune_ros.errors import DataError, SpeedtuneError
     from speedtune_ros.evaluation.demo import DemoConfig, choose_policy, demonstrate
     from speedtune_ros.evaluation.evaluate import parse_seeds
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     start = time.monotonic()
     config = DemoConfig(args.task, policy, speeds, seeds, folder, args.lockstep)
     try:
-        rows = demonstrate(config)
+        rows, troubles = demonstrate(config)
     except SpeedtuneError as error:
         print(f"speedtune demo: {error}", file=sys.stderr)
         return 1
@@ -54,4 +54,6 @@ def run(args: argparse.Namespace) -> int:
         return 130
     print(f"\n{table_text(rows)}\n")
     print(f"Report: {config.page}   Bag: {config.bag}   ({time.monotonic() - start:.0f} s)")
-    return 0
+    for trouble in troubles:
+        print(f"speedtune demo: {trouble}", file=sys.stderr)
+    return 1 if troubles else 0

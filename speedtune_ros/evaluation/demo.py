@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from speedtune_ros import graph
 from speedtune_ros.commands.up import command
@@ -68,39 +67,39 @@ def choose_policy(task: str, profile: str = "act") -> tuple[str, str]:
     return "act", "The shipped ACT checkpoint runs, from camera images and joint states alone."
 
 
-def demonstrate(config: DemoConfig, say: TextIO = sys.stdout) -> list[TableRow]:
-    """Run the demonstration and write its report; the rows of the table.
+def demonstrate(config: DemoConfig) -> tuple[list[TableRow], list[str]]:
+    """Run the demonstration and write its report; the rows of the table, and what went wrong in single episodes.
 
     Raises SpeedtuneError if a process of the graph ends or does not come up; all are stopped whatever happens.
     """
     config.folder.mkdir(parents=True)
-    _say(say, f"Measuring the demonstrations: the scripted expert at its own pace, {len(config.seeds)} scenes")
+    _say(f"Measuring the demonstrations: the scripted expert at its own pace, {len(config.seeds)} scenes")
     demonstrations = _demonstrations(config)
-    with _running_graph(config, say) as (client, names):
-        _say(say, f"The graph is up: {', '.join(names)}")
-        _run_episodes(config, client, say)
-        _say(say, "Stopping the graph")
-    _say(say, "Reading the bag and drawing the report (videos, timelines, histograms)")
-    return _report(config, names, demonstrations)
+    with _running_graph(config) as (client, names):
+        _say(f"The graph is up: {', '.join(names)}")
+        troubles = _run_episodes(config, client)
+        _say("Stopping the graph")
+    _say("Reading the bag and drawing the report (videos, timelines, histograms)")
+    return _report(config, names, demonstrations), troubles
 
 
-def _run_episodes(config: DemoConfig, client: EpisodeClient, say: TextIO) -> None:
-    number, total = 0, len(config.speeds) * len(config.seeds)
+def _run_episodes(config: DemoConfig, client: EpisodeClient) -> list[str]:
+    """Every scene at every speed; what ended an episode other than success and its time limit."""
+    number, total, troubles = 0, len(config.speeds) * len(config.seeds), []
     for speed in config.speeds:
         for seed in config.seeds:
             number += 1
             outcome = client.run(seed, f"constant:{speed:g}", EPISODE_TIMEOUT)
             verdict = "success" if outcome.success else f"no success ({outcome.reason})"
-            _say(
-                say,
-                f"  episode {number} of {total}, seed {seed} at {speed:g}x: {verdict} after {outcome.duration:.2f} s",
-            )
+            took = f"{outcome.duration:.2f} s"
+            _say(f"  episode {number} of {total}, seed {seed} at {speed:g}x: {verdict} after {took}")
             if outcome.reason not in ("success", "time_limit"):
-                raise SpeedtuneError(f"episode {number} ended early: {outcome.reason}; see {config.log}")
+                troubles.append(f"episode {number} ended early: {outcome.reason}; see {config.log}")
+    return troubles
 
 
 @contextmanager
-def _running_graph(config: DemoConfig, say: TextIO) -> Iterator[tuple[EpisodeClient, tuple[str, ...]]]:
+def _running_graph(config: DemoConfig) -> Iterator[tuple[EpisodeClient, tuple[str, ...]]]:
     """The graph, as `speedtune up` starts it, with a client; stopped on leaving."""
     given = {
         "task": config.task,
@@ -115,7 +114,7 @@ def _running_graph(config: DemoConfig, say: TextIO) -> Iterator[tuple[EpisodeCli
     os.environ.update(isolation(os.environ))
     environment = {**os.environ, **graph.environment(os.environ), "PYTHONUNBUFFERED": "1"}
     names = tuple(process.name for process in processes)
-    _say(say, f"Starting {len(names)} ROS 2 processes (domain {os.environ['ROS_DOMAIN_ID']}, output in {config.log})")
+    _say(f"Starting {len(names)} ROS 2 processes (domain {os.environ['ROS_DOMAIN_ID']}, output in {config.log})")
     with config.log.open("w") as log:
         group = ProcessGroup(log)
         try:
@@ -174,5 +173,5 @@ def _tail(path: Path, lines: int = 8) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _say(say: TextIO, text: str) -> None:
-    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=say, flush=True)
+def _say(text: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)

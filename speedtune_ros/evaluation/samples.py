@@ -42,7 +42,9 @@ class EpisodeSample:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EpisodeSample:
-        kept: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        kept: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
         kept.pop("success", None)
         return cls(**kept)
 
