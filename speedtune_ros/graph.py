@@ -213,7 +213,9 @@ def _number(argument: str, text: str) -> float:
 
 
 # Default of ROS processes in this graph, unless the user has set it.
-FASTDDS_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
+# Fast DDS 2 (Humble, Jazzy) reads this name; FASTDDS_DEFAULT_PROFILES_FILE is Fast DDS 3's, and is ignored without a word:
+# https://fast-dds.docs.eprosima.com/en/2.14.x/fastdds/env_vars/env_vars.html
+FASTDDS_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def environment(present: Mapping[str, str]) -> dict[str, str]:

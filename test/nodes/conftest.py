@@ -26,6 +26,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 from speedtune_msgs.action import RunEpisode  # noqa: E402
+from speedtune_ros.graph import FASTDDS_VARIABLE  # noqa: E402
 from speedtune_ros.nodes.topics import EVENTS, TOPICS  # noqa: E402
 from speedtune_ros.share import share_path  # noqa: E402
 
@@ -129,7 +130,7 @@ class Graph:
             **os.environ,
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-            "FASTDDS_DEFAULT_PROFILES_FILE": str(share_path("config/fastdds.xml")),
+            FASTDDS_VARIABLE: str(share_path("config/fastdds.xml")),
             "OMP_NUM_THREADS": "1",
             "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl"),
             "PYTHONUNBUFFERED": "1",
@@ -196,7 +197,7 @@ def domain() -> Iterator[int]:
 def graph(domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        patch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(share_path("config/fastdds.xml")))
+        patch.setenv(FASTDDS_VARIABLE, str(share_path("config/fastdds.xml")))
         graph = Graph(domain, tmp_path_factory.mktemp("logs"))
         try:
             yield graph
