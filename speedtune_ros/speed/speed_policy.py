@@ -21,4 +21,5 @@ class SpeedPolicy(Protocol):
 # Where each speed policy's factory is: (argument after the colon, as in constant:2.0) -> SpeedPolicy.
 FACTORIES: dict[str, str] = {
     "constant": "speedtune_ros.speed.constant:make",
+    "phase": "speedtune_ros.speed.phase:make",
 }
