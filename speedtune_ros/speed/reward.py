@@ -1,0 +1,90 @@
+"""What a speed policy is paid for: success, and speed that was really executed.
+
+One decision lasts up to k_skip control steps with executed speeds v_i (`sdot`, not what was asked for, so nothing is
+paid for speed that a guard or planner removed). SpeedTuning (https://daivdyuan.github.io/speed-tuning/, eq. 3 and 7)
+pays
+
+    r = alpha * sum_i v_i**beta + success * [succeeded]
+
+which an episode that never succeeds can collect until its time is up. The other kind charges time instead,
+
+    r = -time_cost * (steps + forfeited) + success * [succeeded]
+
+where an episode that ends without success, whatever the reason, forfeits the steps it had left: failing early never
+pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from speedtune_ros.config import option
+from speedtune_ros.errors import ConfigError, InvalidInputError
+
+KINDS = ("speed", "time")
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """Which reward. The defaults are the paper's."""
+
+    kind: str = option("speed", "pay for executed speed, or charge for time", choices=KINDS)
+    alpha: float = option(0.01, "weight of speed, a control step", minimum=0.0)
+    beta: float = option(2.0, "degree of speed", minimum=0.0)
+    success: float = option(100.0, "paid once, on success", minimum=0.0)
+    time_cost: float = option(0.25, "charged for each control step where the kind is `time`", minimum=0.0)
+
+
+def reward(config: RewardConfig, speeds: np.ndarray, succeeded: bool, forfeited: int = 0) -> float:
+    """The reward of one decision that ran at `speeds` (m,), executed `sdot` of its control steps.
+
+    forfeited: control steps left in an episode that this decision ends without success; 0 otherwise.
+    Raises InvalidInputError for speeds that are not finite or below 0, or nothing executed.
+    """
+    speeds = np.asarray(speeds, np.float64)
+    if speeds.ndim != 1 or not len(speeds) or not np.isfinite(speeds).all() or (speeds < 0.0).any():
+        raise InvalidInputError(f"executed speeds: expected a list of finite numbers of at least 0, got {speeds}")
+    if forfeited < 0 or (succeeded and forfeited):
+        raise InvalidInputError(f"forfeited: expected 0 on success and at least 0 else, got {forfeited}")
+    bonus = config.success if succeeded else 0.0
+    if config.kind == "time":
+        return bonus - config.time_cost * (len(speeds) + forfeited)
+    return bonus + config.alpha * float(np.sum(speeds**config.beta))
+
+
+def checked_speeds(speeds: Sequence[float]) -> tuple[float, ...]:
+    """The set V, as it is. Raises ConfigError unless it is finite, above 0 and strictly increasing."""
+    values = tuple(float(speed) for speed in speeds)
+    good = values and np.isfinite(values).all() and values[0] > 0.0 and all(a < b for a, b in zip(values, values[1:]))
+    if not good:
+        raise ConfigError(f"speeds: expected at least one, finite, above 0 and strictly increasing, got {list(speeds)}")
+    return values
+
+
+def value_bounds(
+    config: RewardConfig, speeds: Sequence[float], k_skip: int, discount: float, steps: int
+) -> tuple[float, float]:
+    """Least and largest discounted return from any decision on: the support of a categorical value.
+
+    steps: control steps of the longest episode; discount: a decision. An executed speed lies between 0 and the
+    largest of `speeds`. The bounds are reached by the least and the most an episode can be paid, succeeding or
+    failing at whichever decision is worst and best.
+    """
+    fastest = checked_speeds(speeds)[-1]
+    decisions = -(-steps // k_skip)
+    if steps < 1 or k_skip < 1 or not 0.0 <= discount <= 1.0:
+        raise ConfigError(
+            f"value bounds: expected steps and k_skip of at least 1 and a discount in [0, 1], "
+            f"got {steps}, {k_skip}, {discount}"
+        )
+    powers = discount ** np.arange(decisions)  # of decision n
+    if config.kind == "time":
+        # Worst: charged in full and no success. An early failure forfeits the undiscounted rest at once.
+        low = -config.time_cost * steps
+        return low, max(config.success - config.time_cost, -config.time_cost)
+    least, most = (config.alpha * speed**config.beta for speed in (0.0, fastest))
+    paid = np.cumsum(powers) * most * k_skip  # by decision n, at full speed
+    return least, float(np.max(paid + powers * config.success))
