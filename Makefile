@@ -62,6 +62,7 @@ $(DONE)/prerequisites:
 # gym-aloha alone: its own requirements are pinned beside it, where this Python has them.
 $(DONE)/wheels: $(PINS) | $(DONE)/prerequisites
 	@echo "== packages of $(PINS) (a minute or two)"
+	@$(BIN)/python -m pip install --quiet $$(grep -E '^(pip|setuptools|wheel)==' $(PINS))
 	@$(BIN)/python -m pip install --quiet --no-deps "$$(grep '^gym-aloha==' $(PINS))"
 	@grep -v '^gym-aloha==' $(PINS) >$(DONE)/requirements.txt
 	@$(BIN)/python -m pip install --quiet -r $(DONE)/requirements.txt

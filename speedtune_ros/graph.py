@@ -212,12 +212,14 @@ def _number(argument: str, text: str) -> float:
         raise ConfigError(f"{argument}: expected a number, got '{text}'") from error
 
 
-# Default of ROS processes in this graph, unless the user has set it.
-# Fast DDS 2 (Humble, Jazzy) reads this name; FASTDDS_DEFAULT_PROFILES_FILE is Fast DDS 3's, and is ignored without a word:
+# Fast DDS 2 (Humble, Jazzy) reads the first name and ignores the second, which is Fast DDS 3's:
 # https://fast-dds.docs.eprosima.com/en/2.14.x/fastdds/env_vars/env_vars.html
 FASTDDS_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
+FASTDDS_3_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
 def environment(present: Mapping[str, str]) -> dict[str, str]:
-    """What is to be set beside `present` for the graph's processes: the shared-memory profile."""
-    return {} if present.get(FASTDDS_VARIABLE) else {FASTDDS_VARIABLE: str(share_path("config/fastdds.xml"))}
+    """What is to be set beside `present` for the graph's processes: the user's Fast DDS profile, or else ours."""
+    names = (FASTDDS_VARIABLE, FASTDDS_3_VARIABLE)
+    chosen = next((present[name] for name in names if present.get(name)), None) or str(share_path("config/fastdds.xml"))
+    return {name: chosen for name in names if not present.get(name)}

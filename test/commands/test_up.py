@@ -67,7 +67,10 @@ def test_the_shared_memory_profile_is_set_unless_the_user_chose() -> None:
     show = f"import os; print(os.environ['{graph.FASTDDS_VARIABLE}'])"
     out, _ = supervise(node=show).communicate(timeout=30)
     assert Path(out.split("[node] ")[1].strip()).name == "fastdds.xml"
-    assert graph.environment({graph.FASTDDS_VARIABLE: "mine.xml"}) == {}
+    # Under whichever of its two names the user has chosen one, every Fast DDS reads it.
+    mine = {graph.FASTDDS_3_VARIABLE: "mine.xml"}
+    assert graph.environment(mine) == {graph.FASTDDS_VARIABLE: "mine.xml"}
+    assert graph.environment({**mine, graph.FASTDDS_VARIABLE: "other.xml"}) == {}
 
 
 def test_dry_run_prints_commands_that_parse(capsys: pytest.CaptureFixture[str]) -> None:
