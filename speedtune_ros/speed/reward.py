@@ -70,8 +70,7 @@ def value_bounds(
     """Least and largest discounted return from any decision on: the support of a categorical value.
 
     steps: control steps of the longest episode; discount: a decision. An executed speed lies between 0 and the
-    largest of `speeds`. The bounds are reached by the least and the most an episode can be paid, succeeding or
-    failing at whichever decision is worst and best.
+    largest of `speeds`; success may come at whichever decision is best for the return.
     """
     fastest = checked_speeds(speeds)[-1]
     decisions = -(-steps // k_skip)
