@@ -20,12 +20,14 @@ SHM_NEEDED = 512 << 20  # [bytes], one 32 MB segment for each process of the gra
 # Rendered in a process of its own: a broken driver ends it, not us.
 RENDER = """
 import mujoco
-model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><light pos='0 0 3'/><geom size='.5'/></worldbody></mujoco>")
+from speedtune_ros.robots.rendering import FrameRenderer
+model = mujoco.MjModel.from_xml_string(
+    "<mujoco><worldbody><light pos='0 0 3'/><camera name='c' pos='0 0 3'/><geom size='.5'/></worldbody></mujoco>"
+)
 data = mujoco.MjData(model)
 mujoco.mj_forward(model, data)
-renderer = mujoco.Renderer(model, 32, 32)
-renderer.update_scene(data)
-assert renderer.render().max() > 0, "black image"
+renderer = FrameRenderer(model, 32, 32)
+assert renderer.frame(model, data, 0).max() > 0, "black image"
 from OpenGL import GL
 print(GL.glGetString(GL.GL_RENDERER).decode())
 """
@@ -105,8 +107,7 @@ def check_shared_memory() -> Iterator[Finding]:
 def check_rendering() -> Iterator[Finding]:
     """Whether MuJoCo draws a frame, really."""
     remedy = "apt-get install libegl1 libgl1-mesa-dri; without a display MUJOCO_GL=egl or osmesa"
-    name = f"rendering ({os.environ.get('MUJOCO_GL', 'default')})"
-    yield _imports(name, RENDER, remedy)
+    yield _imports("rendering", RENDER, remedy)
 
 
 def check_gpu() -> Iterator[Finding]:
