@@ -19,14 +19,14 @@ from speedtune_ros.evaluation.evaluate import EvaluationConfig, gather
 from speedtune_ros.evaluation.samples import EpisodeSample
 from speedtune_ros.processes import ProcessGroup, describe
 from speedtune_ros.report.summary import TableRow
-from speedtune_ros.report.write import report_bag
+from speedtune_ros.report.write import CAMERA, report_bag
 
 if TYPE_CHECKING:
     from speedtune_ros.nodes.episode_client import EpisodeClient
 
-CAMERAS = "top:96x96,angle:240x320"  # the policy's and the report's
-UP_TIMEOUT = 60.0  # [s]
-EPISODE_TIMEOUT = 60.0  # [s]
+REPORT_CAMERA = (CAMERA, (240, 320))
+UP_TIMEOUT = 120.0  # [s]
+EPISODE_TIMEOUT = 120.0  # [s]
 # Discovery between domains up to 101 never meets the system's own ports:
 # https://docs.ros.org/en/jazzy/Concepts/Intermediate/About-Domain-ID.html
 DOMAINS = range(1, 102)
@@ -67,6 +67,20 @@ def choose_policy(task: str, profile: str = "act") -> tuple[str, str]:
     return "act", "The shipped ACT checkpoint runs, from camera images and joint states alone."
 
 
+def camera_argument(policy: str, task: str, profile: str = "act") -> str:
+    """The cameras the policy was trained on, at its sizes, and the report's, as a launch argument."""
+    from speedtune_ros.policies.checkpoint import read_card
+    from speedtune_ros.policies.policy import LOADERS
+    from speedtune_ros.registry import shipped_checkpoint
+
+    cameras: dict[str, tuple[int, int]] = {}
+    if policy != "expert":
+        folder = shipped_checkpoint(policy, task, profile) if policy in LOADERS else Path(policy)
+        cameras.update(read_card(folder).cameras)
+    cameras.setdefault(*REPORT_CAMERA)
+    return ",".join(f"{name}:{height}x{width}" for name, (height, width) in cameras.items())
+
+
 def demonstrate(config: DemoConfig) -> tuple[list[TableRow], list[str]]:
     """Run the demonstration and write its report; the rows of the table, and what went wrong in single episodes.
 
@@ -105,7 +119,7 @@ def _running_graph(config: DemoConfig) -> Iterator[tuple[EpisodeClient, tuple[st
         "task": config.task,
         "policy": config.policy,
         "speed": f"{config.speeds[0]:g}",
-        "cameras": CAMERAS,
+        "cameras": camera_argument(config.policy, config.task),
         "lockstep": "true" if config.lockstep else "false",
         "record": "true",
         "bag": str(config.bag),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from speedtune_ros.cli import run as speedtune
 from speedtune_ros.data.bag_reader import Bag
 from speedtune_ros.errors import DataError
-from speedtune_ros.evaluation.demo import DOMAINS, isolation
+from speedtune_ros.evaluation.demo import DOMAINS, camera_argument, isolation
 
 
 @pytest.mark.ros
@@ -25,11 +26,20 @@ def test_the_demonstration_runs_records_and_reports(tmp_path: Path, capsys: pyte
 
 @pytest.mark.ros
 def test_a_graph_that_fails_is_reported_and_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["demo", "--policy", str(tmp_path / "no_checkpoint"), "--episodes", "1", "--out", str(tmp_path / "demo")]
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    card = {"task": "transfer_cube", "profile": "act", "policy": "act", "kind": "command", "horizon": 100, "dt": 0.02}
+    card |= {"cameras": {"top": [96, 96]}, "normalisers": {}, "config": {}}
+    (checkpoint / "checkpoint.json").write_text(json.dumps(card))  # and no weights
+    command = ["demo", "--policy", str(checkpoint), "--episodes", "1", "--out", str(tmp_path / "demo")]
     assert speedtune(command) == 1
     error = capsys.readouterr().err
     assert "the graph failed: task_policy ended with status 2" in error
-    assert "no_checkpoint" in error  # the node's own words
+    assert str(checkpoint) in error  # the node's own words
+
+
+def test_the_policys_cameras_come_first_and_one_for_the_report() -> None:
+    assert camera_argument("expert", "transfer_cube") == "angle:240x320"
 
 
 def test_a_report_is_never_overwritten(tmp_path: Path) -> None:
