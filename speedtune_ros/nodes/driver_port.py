@@ -84,6 +84,7 @@ class DriverPort:
         with self.lock:
             self.driver.reset(position)
             self._held, self.last = position, None
+            self.until_ns = 0  # what the last episode's trajectory left to play is void
             self.current = Current(episode_id, EpisodeStatus.PREPARING)
             self._now_ns = now_ns
 

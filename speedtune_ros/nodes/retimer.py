@@ -161,7 +161,7 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         try:
             retiming = self._scheduler.accept(chunk, choice, handover_ns, request.sequence)
         except InvalidInputError as error:
-            self._scheduler.refuse("invalid")
+            self._scheduler.refuse()  # accept has counted its own reason
             self._report_refusal(request, str(error))
             raise
         report = dataclasses.replace(retiming.report, solve_time=time.perf_counter() - begun)

@@ -26,12 +26,11 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 from speedtune_msgs.action import RunEpisode  # noqa: E402
-from speedtune_ros.graph import FASTDDS_VARIABLE  # noqa: E402
+from speedtune_ros.graph import environment  # noqa: E402
 from speedtune_ros.nodes.topics import EVENTS, TOPICS  # noqa: E402
-from speedtune_ros.share import share_path  # noqa: E402
 
 DOMAINS = range(20, 100)  # all that never meet the ephemeral ports
-PATIENCE = 30.0  # [s] on a loaded machine
+PATIENCE = 60.0  # [s] on a loaded machine
 
 
 class Client(Node):
@@ -130,7 +129,7 @@ class Graph:
             **os.environ,
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-            FASTDDS_VARIABLE: str(share_path("config/fastdds.xml")),
+            **environment({}),
             "OMP_NUM_THREADS": "1",
             "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl"),
             "PYTHONUNBUFFERED": "1",
@@ -139,12 +138,12 @@ class Graph:
         rclpy.init(context=self.context, domain_id=domain, args=[])
         self.client = Client(self.context)
 
-    def start(self, node: str, /, name: str = "", **parameters: Any) -> subprocess.Popen[bytes]:
-        """Start an executable; a double underscore in a parameter's name stands for a dot."""
-        label = name or node
+    def start(self, node: str, label: str = "", /, **parameters: Any) -> subprocess.Popen[bytes]:
+        """Start an executable as node `label`; a double underscore in a parameter's name stands for a dot."""
         arguments = [f"{key.replace('__', '.')}:={_yaml(value)}" for key, value in parameters.items()]
         flags = [text for argument in arguments for text in ("-p", argument)]
-        remap = ["-r", f"__node:={name}"] if name else []
+        remap = ["-r", f"__node:={label}"] if label else []
+        label = label or node
         command = [sys.executable, "-m", f"speedtune_ros.nodes.{node}", "--ros-args", *flags, *remap]
         with open(self._logs / f"{label}.log", "wb") as log:
             process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
@@ -197,7 +196,8 @@ def domain() -> Iterator[int]:
 def graph(domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        patch.setenv(FASTDDS_VARIABLE, str(share_path("config/fastdds.xml")))
+        for variable, value in environment({}).items():
+            patch.setenv(variable, value)
         graph = Graph(domain, tmp_path_factory.mktemp("logs"))
         try:
             yield graph
