@@ -60,7 +60,7 @@ def decode(message: Image, use_bridge: bool = True) -> np.ndarray:
         return np.asarray(bridge.imgmsg_to_cv2(message, desired_encoding="rgb8"))
     flat = np.frombuffer(message.data, np.uint8)
     rows = np.lib.stride_tricks.as_strided(flat, (height, row), (step, 1), writeable=False)
-    pixels = rows.reshape(height, width, channels * depth)
+    pixels: np.ndarray = rows.reshape(height, width, channels * depth)
     if depth == 2:
         wide = np.ascontiguousarray(pixels).view(">u2" if message.is_bigendian else "<u2")
         pixels = ((wide.astype(np.uint32) + 128) // 257).astype(np.uint8)  # nearest, as cv_bridge scales

@@ -43,7 +43,7 @@ class SumTree:
     def find(self, marks: np.ndarray) -> np.ndarray:
         """The index (n,) whose share of [0, total) each mark (n,) falls in. Never one of weight 0."""
         marks = np.array(marks, np.float64)
-        nodes = np.ones(len(marks), np.int64)
+        nodes: np.ndarray = np.ones(len(marks), np.int64)
         while nodes.size and nodes[0] < self._first:  # all are at the same depth
             left = self._nodes[2 * nodes]
             # Rounding may leave a mark at the very end of its share, where nothing is to the right.
