@@ -19,6 +19,14 @@ ROTATION_TOLERANCE = 5e-3  # [rad]
 MAX_ITERATIONS = 60
 LEVENBERG_MARQUARDT = 0.03  # without it, poses near the wrist's singularity take 100 iterations instead of 4
 
+OPEN, CLOSED = 1.0, 0.0  # grippers
+
+# Each gripper reaches down from its own arm's side, steeply, its fingers side by side along y.
+FROM_ABOVE = {
+    "left": Rotation.from_euler("y", 60.0, degrees=True),
+    "right": Rotation.from_euler("ZY", [180.0, 60.0], degrees=True),
+}
+
 
 @dataclass(frozen=True)
 class Waypoint:
@@ -44,7 +52,8 @@ def plan(
     """Commands (steps, 14) that take both tools from their poses in `qpos` (nq,) through their waypoints, by side.
 
     Each side's first waypoint gives only when it leaves its start and with which gripper. Between waypoints the
-    joints follow minimum-jerk segments, at rest at each waypoint; after the last one they rest.
+    joints follow minimum-jerk segments, at rest at each waypoint; after the last one they rest. A side with only one
+    waypoint rests where it is.
     """
     commands = np.empty((steps, NUM_JOINTS))
     for index, side in enumerate(SIDES):
@@ -57,6 +66,8 @@ def plan(
 
 def _through(knots: np.ndarray, at: Sequence[int], steps: int) -> np.ndarray:
     """Minimum-jerk segments from knot to knot (n, d), knot i reached at step `at[i]`: (steps, d)."""
+    if len(at) == 1:
+        return np.tile(knots, (steps, 1))
     number = np.interp(np.arange(steps), at, np.arange(len(at)))
     whole = np.minimum(number.astype(int), len(at) - 2)
     fraction = minimum_jerk(number - whole)[:, None]

@@ -14,6 +14,10 @@ from speedtune_ros.errors import MissingDependencyError
 # Ahead of `gripper_link`, between the finger pads [m]; the fingers end at .154.
 TOOL_OFFSET = (0.14, 0.0, 0.0)
 
+# The fingers whose contacts the benchmark rewards.
+LEFT_FINGER = "vx300s_left/10_left_gripper_finger"
+RIGHT_FINGER = "vx300s_right/10_right_gripper_finger"
+
 
 def asset_folder() -> Path:
     """Where gym-aloha keeps its scenes and meshes; the package itself (and dm_control) is not imported."""
@@ -35,14 +39,25 @@ def load_scene(name: str) -> mujoco.MjSpec:
     return spec
 
 
+def load_arms() -> mujoco.MjSpec:
+    """The benchmark's table, arms and cameras, with nothing on the table."""
+    spec = load_scene("bimanual_viperx_transfer_cube")
+    spec.delete(spec.body("box"))
+    for key in spec.keys:  # they place the box too
+        spec.delete(key)
+    return spec
+
+
 def tool_site(side: str) -> str:
     return f"{side}_tool"
 
 
-def set_free_body(model: mujoco.MjModel, data: mujoco.MjData, joint: str, position: np.ndarray) -> None:
-    """Put the body on free `joint` at `position` (3,) [m], unrotated."""
+def set_free_body(
+    model: mujoco.MjModel, data: mujoco.MjData, joint: str, position: np.ndarray, yaw: float = 0.0
+) -> None:
+    """Put the body on free `joint` at `position` (3,) [m], turned by `yaw` [rad] about the vertical."""
     start = model.jnt_qposadr[mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, joint)]
-    data.qpos[start : start + 7] = [*position, 1.0, 0.0, 0.0, 0.0]
+    data.qpos[start : start + 7] = [*position, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
 
 
 def touching(model: mujoco.MjModel, data: mujoco.MjData, geom: str, others: tuple[str, ...]) -> list[bool]:

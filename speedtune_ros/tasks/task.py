@@ -32,5 +32,6 @@ class Task(Protocol):
 
 # Where each task's class is. A new task adds its line here.
 TASKS: dict[str, str] = {
+    "insertion": "speedtune_ros.tasks.insertion:Insertion",
     "transfer_cube": "speedtune_ros.tasks.transfer_cube:TransferCube",
 }

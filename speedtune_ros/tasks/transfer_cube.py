@@ -10,21 +10,16 @@ import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from speedtune_ros.tasks.motion import Waypoint, plan
-from speedtune_ros.tasks.scene import load_scene, set_free_body, touching
+from speedtune_ros.tasks.motion import CLOSED, FROM_ABOVE, OPEN, Waypoint, plan
+from speedtune_ros.tasks.scene import LEFT_FINGER, RIGHT_FINGER, load_scene, set_free_body, touching
 
 CUBE = "red_box"
 CUBE_LOW, CUBE_HIGH = (0.0, 0.4, 0.05), (0.2, 0.6, 0.05)  # start positions [m]
 CUBE_REST = 0.02  # height of the resting cube's centre [m]
 MEETING_POINT = np.array([0.0, 0.5, 0.25])
 
-LEFT_FINGER = "vx300s_left/10_left_gripper_finger"
-RIGHT_FINGER = "vx300s_right/10_right_gripper_finger"
-
 # The right gripper comes from above, the left one horizontally with its fingers above each other.
-RIGHT_GRASP = Rotation.from_euler("ZY", [180.0, 60.0], degrees=True)
 LEFT_GRASP = Rotation.from_euler("x", 90.0, degrees=True)
-OPEN, CLOSED = 1.0, 0.0
 
 
 class TransferCube:
@@ -76,7 +71,7 @@ class TransferCube:
 
 
 def _right(step: int, position: np.ndarray, gripper: float) -> Waypoint:
-    return Waypoint(step, position, RIGHT_GRASP, gripper)
+    return Waypoint(step, position, FROM_ABOVE["right"], gripper)
 
 
 def _left(step: int, position: np.ndarray, gripper: float) -> Waypoint:
