@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -83,7 +84,7 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         self._begun = False
         self._close_request()
         self._last = {ActionChunk: -1, SpeedCommand: -1}
-        self._sent: tuple[object, object] | None = None
+        self._sent: tuple[Any, Any] | None = None
 
     def _close_request(self) -> None:
         self._request: types.InferenceRequest | None = None
