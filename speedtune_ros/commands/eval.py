@@ -8,7 +8,9 @@ from typing import Any
 
 from speedtune_ros.evaluation.arguments import Bar, add_arguments, config_of
 from speedtune_ros.evaluation.evaluate import EvaluationConfig, evaluate, parse_seeds
+from speedtune_ros.evaluation.samples import EpisodeSample
 
+REPORTED = 3
 HELP = "measure success and speed over many seeds; continues where it was interrupted"
 
 
@@ -16,6 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
     words = "where to write the figures; the samples go beside it (default: under runs/eval)"
     parser.add_argument("--json", type=Path, metavar="FILE", help=words)
+    words = "also write a page with videos and timelines of the first three episodes"
+    parser.add_argument("--report", type=Path, metavar="FILE", help=words)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,6 +33,16 @@ def run(args: argparse.Namespace) -> int:
         bar.close()
     print("\n".join(lines(result)))
     print(f"written to {path}, samples beside it")
+    if args.report:
+        from speedtune_ros.report.write import report_evaluation
+
+        shown = seeds[:REPORTED]
+        demonstrations, baseline = (
+            [EpisodeSample(**sample) for sample in result[key] or () if sample["seed"] in shown]
+            for key in ("demonstration_samples", "baseline_samples")
+        )
+        report_evaluation(config, shown, args.report, demonstrations, baseline)
+        print(f"report of the first {len(shown)} episodes in {args.report}")
     return 0
 
 

@@ -166,8 +166,8 @@ def summarise(
     }
 
 
-def build_pipeline(config: EvaluationConfig, slots: int, threads: int = 1) -> Pipeline:
-    """The one loop with the stages `config` names, over `slots` simulations stepped by `threads` threads."""
+def build_pipeline(config: EvaluationConfig, slots: int, frame_camera: str = "") -> Pipeline:
+    """The one loop with the stages `config` names, over `slots` simulations; traces keep frames of `frame_camera`."""
     from speedtune_ros import registry
     from speedtune_ros.pipeline import Pipeline
 
@@ -175,10 +175,10 @@ def build_pipeline(config: EvaluationConfig, slots: int, threads: int = 1) -> Pi
     policy = registry.make_policy(config.policy, task, config.dynamics)
     speed_policy = registry.make_speed_policy(config.speed)
     simulations = [registry.make_simulation(task, config.dynamics, policy.info.cameras) for _ in range(slots)]
-    return Pipeline(simulations, policy, speed_policy, pipeline_config(config, threads))
+    return Pipeline(simulations, policy, speed_policy, pipeline_config(config, frame_camera))
 
 
-def pipeline_config(config: EvaluationConfig, threads: int = 1) -> PipelineConfig:
+def pipeline_config(config: EvaluationConfig, frame_camera: str = "") -> PipelineConfig:
     """The loop's own settings."""
     from speedtune_ros.pipeline import PipelineConfig
     from speedtune_ros.retiming.handover import HandoverConfig
@@ -194,7 +194,9 @@ def pipeline_config(config: EvaluationConfig, threads: int = 1) -> PipelineConfi
             latency=config.latency,
             ensemble=config.ensemble,
         ),
-        workers=threads,
+        workers=1,  # processes share the cores
+        frame_camera=frame_camera,
+        frame_every=2,
     )
 
 

@@ -30,10 +30,15 @@ class TableRow:
 COLUMNS = ("Speed mode", "Success", "Wilson 95 %", "Time to success", "acceleration", "demo_speedup", "Realised speed")
 
 
-def summarise(runs: Sequence[ReportRun], demonstrations: Sequence[metrics.Run] = ()) -> list[TableRow]:
-    """One row a speed mode, in the order they ran; `acceleration` is against the runs at `constant:1`."""
+def summarise(
+    runs: Sequence[ReportRun], demonstrations: Sequence[metrics.Run] = (), baseline: Sequence[metrics.Run] = ()
+) -> list[TableRow]:
+    """One row a speed mode, in the order they ran.
+
+    `acceleration` is against `baseline`, the same policy and scenes at 1x; without it, the runs at `constant:1`.
+    """
     samples = {mode: [to_sample(r) for r in runs if r.mode == mode] for mode in dict.fromkeys(r.mode for r in runs)}
-    baseline = samples.get(DEMONSTRATED, [])
+    baseline = baseline or samples.get(DEMONSTRATED, [])
     return [_row(mode, group, runs, baseline, demonstrations) for mode, group in samples.items()]
 
 
@@ -73,7 +78,7 @@ def _row(
     mode: str,
     group: Sequence[EpisodeSample],
     runs: Sequence[ReportRun],
-    baseline: Sequence[EpisodeSample],
+    baseline: Sequence[metrics.Run],
     demonstrations: Sequence[metrics.Run],
 ) -> TableRow:
     successes = sum(sample.success for sample in group)

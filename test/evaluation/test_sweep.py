@@ -63,11 +63,13 @@ def test_a_sweep_writes_a_table_a_picture_and_its_samples(tmp_path: Path) -> Non
 
 def test_the_commands_print_what_they_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common = ["--policy", "expert", "--episodes", "1", "--workers", "1", "--slots", "1", "--no-baselines"]
-    assert speedtune(["eval", *common, "--speed", "constant:3", "--json", str(tmp_path / "a.json")]) == 0
+    files = ["--json", str(tmp_path / "a.json"), "--report", str(tmp_path / "a.html")]
+    assert speedtune(["eval", *common, "--speed", "constant:3", *files]) == 0
     text = capsys.readouterr().out
     assert "transfer_cube, expert, act dynamics, linear constant:3, seeds 100000 to 100000" in text
     assert "Wilson 95 %" in text
     assert json.loads((tmp_path / "a.json").read_text())["acceleration"] is None
+    assert "data:video/mp4;base64," in (tmp_path / "a.html").read_text()
     assert speedtune(["sweep", *common, "--speeds", "3", "--out", str(tmp_path / "sweep")]) == 0
     assert "sweep.csv, sweep.json, sweep.png" in capsys.readouterr().out
 
