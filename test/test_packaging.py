@@ -69,3 +69,8 @@ def test_this_environment_has_what_is_pinned() -> None:
         pytest.skip("not the environment of make setup")
     check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stdout
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    names = [path.name for path in (ROOT / "test").rglob("test_*.py")]  # pytest imports them as top-level modules
+    assert [name for name in set(names) if names.count(name) > 1] == []

@@ -38,7 +38,7 @@ _PEER = "a 50 Hz rclpy timer in the single-threaded executor of a process that t
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="time measured (default: %(default)s)")
     parser.add_argument("--speed", type=float, default=2.0, help="commanded speed (default: %(default)s)")
-    parser.add_argument("--frames", type=Path, metavar="FOLDER", help="recorded images to play (default: rendered ones)")
+    parser.add_argument("--frames", type=Path, metavar="FOLDER", help="recorded images to play (default: rendered)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
