@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from speedtune_ros.nodes.episode_client import EpisodeClient
 
 REPORT_CAMERA = (CAMERA, (240, 320))
+# How a process may answer being told to stop; SIGTERM comes second, and on a busy machine it is sometimes needed.
+STOPPED = (0, 130, -signal.SIGINT, -signal.SIGTERM)
 UP_TIMEOUT = 120.0  # [s]
 EPISODE_TIMEOUT = 120.0  # [s]
 # Discovery between domains up to 101 never meets the system's own ports:
@@ -137,7 +140,7 @@ def _running_graph(config: DemoConfig) -> Iterator[tuple[EpisodeClient, tuple[st
             yield from _client(group, names, config.log)
         finally:
             statuses = group.stop()
-    bad = {name: status for name, status in statuses.items() if status not in (0, 130, -2)}
+    bad = {name: status for name, status in statuses.items() if status not in STOPPED}
     if bad:
         words = ", ".join(f"{name} {describe(status)}" for name, status in bad.items())
         raise SpeedtuneError(f"did not stop cleanly: {words}; see {config.log}")
