@@ -1,10 +1,13 @@
-"""An episode through separate ROS processes and the same episode in one process give the same commands."""
+"""Episodes through separate ROS processes and the same episodes in one process give the same commands."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from speedtune_msgs.msg import EpisodeStatus
+from speedtune_msgs.srv import SimReset, SimStep
+from speedtune_ros.nodes.conversions import to_ns
 from speedtune_ros.pipeline import Pipeline, PipelineConfig
 from speedtune_ros.registry import make_policy, make_simulation, make_speed_policy
 from speedtune_ros.retiming.scheduler import SchedulerConfig
@@ -12,31 +15,53 @@ from speedtune_ros.types import Episode
 
 pytestmark = pytest.mark.ros
 SPEED = "constant:2"
-SEED = 3
 
 
-@pytest.mark.parametrize("latency", [0.0, 0.06])
-def test_same_commands_and_result(graph, client, latency):
+@pytest.mark.parametrize(("latency", "seeds"), [(0.0, (3, 5)), (0.06, (3,))])
+def test_same_commands_and_result(graph, client, latency, seeds):
     for node, parameters in _nodes(latency).items():
         graph.start(node, **parameters)
+    client.hear("command", "sim_status", "joint_states", "episode_status")
     client.heard.clear()
-    client.hear("command", "sim_status", "joint_states")
     client.until(lambda: client.heard["joint_states"], "state of the paused simulator")
-    outcome = client.run_episode(seed=SEED, timeout=60.0)
-    expected = _in_process(latency)
-
-    assert outcome.success == expected.success
-    assert outcome.reason == "success"
-    assert outcome.duration == pytest.approx(0.02 * expected.success_step)
-    client.until(lambda: len(client.heard["command"]) >= expected.steps, "all commands", 5.0)
-    sent = np.array([message.position for message in client.heard["command"]])
-    np.testing.assert_allclose(sent[: expected.steps], expected.trace.commands, atol=1e-6, rtol=0.0)
-    client.until(lambda: len(client.heard["sim_status"]) > expected.steps, "all rewards", 5.0)
-    rewards = [status.reward for status in client.heard["sim_status"] if status.step > 0]
-    np.testing.assert_array_equal(rewards[: expected.steps], expected.trace.reward)
+    for seed in seeds:  # the second must not hear of the first
+        _check_episode(client, seed, _in_process(latency, seed), client.run_episode(seed=seed, timeout=60.0))
     for process in graph.processes.values():
         process.terminate()
-    assert [process.wait(10.0) for process in graph.processes.values()] == [0] * len(graph.processes)
+    assert [process.wait(20.0) for process in graph.processes.values()] == [0] * len(graph.processes)
+
+
+def _check_episode(client, seed, expected, outcome):
+    assert (outcome.success, outcome.reason) == (expected.success, "success")
+    assert outcome.duration == pytest.approx(0.02 * expected.success_step)
+    status = client.until(lambda: _running(client, seed), "the episode's first stamp")
+    start_ns, end_ns = to_ns(status.start), to_ns(status.start) + expected.steps * 20_000_000
+    client.until(lambda: to_ns(client.heard["command"][-1].header.stamp) >= end_ns - 20_000_000, "all commands")
+    sent = [m.position for m in client.heard["command"] if start_ns <= to_ns(m.header.stamp) < end_ns]
+    np.testing.assert_allclose(np.array(sent), expected.trace.commands, atol=1e-6, rtol=0.0)
+    client.until(lambda: to_ns(client.heard["sim_status"][-1].header.stamp) >= end_ns, "all rewards")
+    rewards = [m.reward for m in client.heard["sim_status"] if start_ns < to_ns(m.header.stamp) <= end_ns]
+    np.testing.assert_array_equal(rewards, expected.trace.reward)
+
+
+def _running(client, seed):
+    statuses = [status for status in client.heard["episode_status"] if status.seed == seed]
+    return next((status for status in statuses if status.phase == EpisodeStatus.RUNNING), None)
+
+
+def test_a_paused_simulator_steps_and_resets_without_going_back(graph, client):
+    graph.start("sim", "sim_alone", lockstep=True, cameras=[""])
+    client.hear("joint_states")
+    client.heard.clear()
+    reset = client.call(SimReset, "sim/reset", episode_id="alone", seed=1)
+    assert reset.success
+    stamp_ns = to_ns(reset.stamp)
+    assert client.call(SimStep, "sim/step", ticks=5).success
+    client.until(lambda: to_ns(client.heard["joint_states"][-1].header.stamp) == stamp_ns + 5 * 20_000_000, "5 ticks")
+    again = client.call(SimReset, "sim/reset", episode_id="alone2", seed=1)
+    assert to_ns(again.stamp) > stamp_ns + 5 * 20_000_000
+    other = client.call(SimReset, "sim/reset", episode_id="alone3", task="juggle")
+    assert not other.success and "task:=juggle" in other.message
 
 
 def _nodes(latency):
@@ -49,10 +74,10 @@ def _nodes(latency):
     }
 
 
-def _in_process(latency):
+def _in_process(latency, seed):
     simulation = make_simulation("transfer_cube")
     config = PipelineConfig(scheduler=SchedulerConfig(latency=latency), workers=1)
     policy = make_policy("expert", "transfer_cube")
     pipeline = Pipeline([simulation], policy, make_speed_policy(SPEED), config)
-    (result,) = pipeline.run([Episode("parity", "transfer_cube", SEED)], trace=True)
+    (result,) = pipeline.run([Episode("parity", "transfer_cube", seed)], trace=True)
     return result
