@@ -20,12 +20,12 @@ from speedtune_ros.evaluation.evaluate import EvaluationConfig, gather
 from speedtune_ros.evaluation.samples import EpisodeSample
 from speedtune_ros.processes import ProcessGroup, describe
 from speedtune_ros.report.summary import TableRow
-from speedtune_ros.report.write import CAMERA, report_bag
+from speedtune_ros.report.write import CAMERA, FRAME_SIZE, report_bag
 
 if TYPE_CHECKING:
     from speedtune_ros.nodes.episode_client import EpisodeClient
 
-REPORT_CAMERA = (CAMERA, (240, 320))
+REPORT_CAMERA = (CAMERA, FRAME_SIZE)
 # How a process may answer being told to stop; SIGTERM comes second, and on a busy machine it is sometimes needed.
 STOPPED = (0, 130, -signal.SIGINT, -signal.SIGTERM)
 UP_TIMEOUT = 120.0  # [s]

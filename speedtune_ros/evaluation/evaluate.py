@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from speedtune_ros.pipeline import Pipeline, PipelineConfig
     from speedtune_ros.pipeline_trace import EpisodeResult
 
+NO_FRAMES = ("", 16, 16)
+
 # Called with what is being run, the samples so far and how many there will be.
 Progress = Callable[[str, Sequence[EpisodeSample], int], None]
 
@@ -166,8 +168,8 @@ def summarise(
     }
 
 
-def build_pipeline(config: EvaluationConfig, slots: int, frame_camera: str = "") -> Pipeline:
-    """The one loop with the stages `config` names, over `slots` simulations; traces keep frames of `frame_camera`."""
+def build_pipeline(config: EvaluationConfig, slots: int, frames: tuple[str, int, int] = NO_FRAMES) -> Pipeline:
+    """The one loop with the stages `config` names, over `slots` simulations; `frames` of traces: camera, size."""
     from speedtune_ros import registry
     from speedtune_ros.pipeline import Pipeline
 
@@ -175,10 +177,10 @@ def build_pipeline(config: EvaluationConfig, slots: int, frame_camera: str = "")
     policy = registry.make_policy(config.policy, task, config.dynamics)
     speed_policy = registry.make_speed_policy(config.speed)
     simulations = [registry.make_simulation(task, config.dynamics, policy.info.cameras) for _ in range(slots)]
-    return Pipeline(simulations, policy, speed_policy, pipeline_config(config, frame_camera))
+    return Pipeline(simulations, policy, speed_policy, pipeline_config(config, frames))
 
 
-def pipeline_config(config: EvaluationConfig, frame_camera: str = "") -> PipelineConfig:
+def pipeline_config(config: EvaluationConfig, frames: tuple[str, int, int] = NO_FRAMES) -> PipelineConfig:
     """The loop's own settings."""
     from speedtune_ros.pipeline import PipelineConfig
     from speedtune_ros.retiming.handover import HandoverConfig
@@ -195,7 +197,9 @@ def pipeline_config(config: EvaluationConfig, frame_camera: str = "") -> Pipelin
             ensemble=config.ensemble,
         ),
         workers=1,  # processes share the cores
-        frame_camera=frame_camera,
+        frame_camera=frames[0],
+        frame_height=frames[1],
+        frame_width=frames[2],
         frame_every=2,
     )
 

@@ -18,6 +18,7 @@ from speedtune_ros.report.trace_runs import run_of_result
 from speedtune_ros.types import Episode
 
 CAMERA = "angle"  # shown if the bag has it: it sees both arms and the table
+FRAME_SIZE = (360, 480)  # height, width
 
 
 def report_bag(
@@ -41,7 +42,7 @@ def report_evaluation(
     baseline: Sequence[Run] = (),
 ) -> list[TableRow]:
     """Run `seeds` once more, every tick and frame kept, and write the page about them to `path`."""
-    pipeline = build_pipeline(config, len(seeds), CAMERA)
+    pipeline = build_pipeline(config, len(seeds), (CAMERA, *FRAME_SIZE))
     episodes = [Episode(f"Scene {seed}", config.task, seed) for seed in seeds]
     results = sorted(pipeline.run(episodes, trace=True), key=lambda result: result.episode.seed)
     pipeline.close()

@@ -39,7 +39,7 @@ def test_a_graph_that_fails_is_reported_and_stopped(tmp_path: Path, capsys: pyte
 
 
 def test_the_policys_cameras_come_first_and_one_for_the_report() -> None:
-    assert camera_argument("expert", "transfer_cube") == "angle:240x320"
+    assert camera_argument("expert", "transfer_cube") == "angle:360x480"
 
 
 def test_a_report_is_never_overwritten(tmp_path: Path) -> None:
