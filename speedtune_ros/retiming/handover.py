@@ -3,6 +3,9 @@
 The policy sees the measured state, which trails the command by `lag`. In a demonstration the command leads the
 state by `lag` as well, so at speed `sdot` the arms are commanded (sdot - 1) * lag of demonstration time further along
 than the new chunk assumes. Entering at the demonstration time consumed since the observation would step backwards.
+A learned chunk also begins a little early or late. `slack` lets execution catch up with one that begins early, which
+otherwise repeats its own past for ever where friction hides small steps from the observation; SpeedTuning's released
+code enters at the nearest of the first three targets (https://daivdyuan.github.io/speed-tuning/).
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ class HandoverConfig:
     method: str = option("nearest", "where to enter a new chunk", choices=METHODS)
     tolerance: float = option(1e-3, "distance that counts as equally near [rad]", minimum=0.0, maximum=0.1)
     gripper_weight: float = option(0.5, "distance of a full gripper stroke [rad]", minimum=0.0, maximum=10.0)
+    slack: float = option(0.04, "how much further `nearest` may enter, in demonstration time [s]", minimum=0.0, maximum=1.0)
 
 
 class Jump(NamedTuple):
@@ -43,10 +47,10 @@ class Jump(NamedTuple):
     slip: float
 
 
-def window(splice: Splice, kind: TargetKind) -> tuple[float, float]:
+def window(splice: Splice, kind: TargetKind, slack: float = 0.0) -> tuple[float, float]:
     """Demonstration time in the chunk between which execution may enter [s], before clipping to the chunk."""
     lead = splice.speed - 1.0 if kind is TargetKind.COMMAND else splice.speed
-    return splice.consumed, splice.consumed + max(lead, 0.0) * splice.lag
+    return splice.consumed, splice.consumed + max(lead, 0.0) * splice.lag + slack
 
 
 class Handover:
@@ -59,7 +63,7 @@ class Handover:
 
     def entry(self, path: np.ndarray, first: float, dt: float, splice: Splice, kind: TargetKind) -> float:
         """Demonstration time [s] at which to enter path (k, 14), whose knots lie at first + i*dt."""
-        low, high = window(splice, kind)
+        low, high = window(splice, kind, self.config.slack)
         last = len(path) - 1.0
         low, high = min(max((low - first) / dt, 0.0), last), min(max((high - first) / dt, 0.0), last)
         if self.config.method == "nearest" and high > low:

@@ -21,6 +21,7 @@ def ramp(k: int = 100, rate: float = 1.0) -> np.ndarray:
 
 
 def enter(path: np.ndarray, at: Splice, kind: TargetKind = COMMAND, **config: object) -> float:
+    config = {"slack": 0.0, **config}
     return Handover(HandoverConfig(**config)).entry(path, 0.0 if kind is COMMAND else DT, DT, at, kind)  # type: ignore[arg-type]
 
 
@@ -49,6 +50,15 @@ def test_tolerance_costs_no_more_off_the_path() -> None:
     position[1] -= 0.05
     on, off = (enter(ramp(), splice(p), tolerance=0.01) for p in (np.full(14, 0.27), position))
     assert off == pytest.approx(on)
+
+
+def test_slack_catches_up_with_a_chunk_that_begins_early() -> None:
+    # at demonstrated speed there is no lead: slack alone reaches 0.24, of which 0.23 is enough
+    at = splice(np.full(14, 0.23), speed=1.0)
+    assert enter(ramp(), at, tolerance=0.0) == pytest.approx(0.2)
+    assert enter(ramp(), at, tolerance=0.0, slack=0.04) == pytest.approx(0.23)
+    assert enter(ramp(), splice(np.full(14, 0.9), speed=1.0), slack=0.04, tolerance=0.0) == pytest.approx(0.24)
+    assert enter(ramp(), at, method="consumed", slack=0.04) == pytest.approx(0.2)
 
 
 def test_consumed_ignores_the_command() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS, JOINT_NAMES, NUM_JOINTS
 from speedtune_ros.errors import InvalidInputError
+from speedtune_ros.retiming.handover import HandoverConfig
 from speedtune_ros.retiming.linear import LinearRetimer, RetimerConfig, interpolate, make
 from speedtune_ros.retiming.retimer import Ceiling, Splice
 from speedtune_ros.sampling import sample
@@ -137,7 +138,8 @@ class TestRetime:
         chunk = Chunk(5, ramp(), CONTROL_DT)
         splice = moving(chunk, 10.0, 2.0)
         moved = Splice(0, splice.position + 0.01, splice.velocity + 0.5, 2.0, 10.0, 0.2)
-        report = make().retime(chunk, moved, Ceiling(2.0, "operator")).report
+        retimer = LinearRetimer(RetimerConfig(HandoverConfig(slack=0.0)))
+        report = retimer.retime(chunk, moved, Ceiling(2.0, "operator")).report
         assert (report.stamp_ns, report.mode, report.handover) == (5, "linear", "nearest")
         assert (report.requested_speed, report.mean_speed, report.peak_speed) == (2.0, 2.0, 2.0)
         assert (report.binding_limit, report.binding_joint, report.fallback_reason) == ("operator", "", "")

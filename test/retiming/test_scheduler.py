@@ -5,7 +5,8 @@ import pytest
 
 from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS, NUM_JOINTS
 from speedtune_ros.errors import InvalidInputError
-from speedtune_ros.retiming.linear import LinearRetimer
+from speedtune_ros.retiming.handover import HandoverConfig
+from speedtune_ros.retiming.linear import LinearRetimer, RetimerConfig
 from speedtune_ros.retiming.retimer import Retiming
 from speedtune_ros.retiming.scheduler import ChunkScheduler, LatencyEstimate, SchedulerConfig
 from speedtune_ros.types import Chunk, InferenceRequest, SpeedChoice
@@ -15,7 +16,8 @@ START = 7 * TICK
 
 
 def make(lag: float = 0.0, **config: object) -> ChunkScheduler:
-    scheduler = ChunkScheduler(LinearRetimer(), SchedulerConfig(**config), lag)  # type: ignore[arg-type]
+    retimer = LinearRetimer(RetimerConfig(HandoverConfig(slack=0.0)))
+    scheduler = ChunkScheduler(retimer, SchedulerConfig(**config), lag)  # type: ignore[arg-type]
     scheduler.reset(np.zeros(NUM_JOINTS), START)
     return scheduler
 
