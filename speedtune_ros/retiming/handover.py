@@ -34,7 +34,7 @@ class HandoverConfig:
     method: str = option("nearest", "where to enter a new chunk", choices=METHODS)
     tolerance: float = option(1e-3, "distance that counts as equally near [rad]", minimum=0.0, maximum=0.1)
     gripper_weight: float = option(0.5, "distance of a full gripper stroke [rad]", minimum=0.0, maximum=10.0)
-    slack: float = option(0.04, "how much further `nearest` may enter, in demonstration time [s]", minimum=0.0, maximum=1.0)
+    slack: float = option(0.04, "how much further `nearest` may enter [s of demonstration]", minimum=0.0, maximum=1.0)
 
 
 class Jump(NamedTuple):
