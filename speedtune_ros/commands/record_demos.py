@@ -18,10 +18,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dynamics", default="act", metavar="PROFILE", help="dynamics profile (default: act)")
     parser.add_argument("--seed", default=0, type=int, metavar="S", help="seed of the first episode (default: 0)")
     parser.add_argument("--cameras", default=["top"], nargs="+", metavar="NAME", help="cameras (default: top)")
-    parser.add_argument("--size", default="96x96", metavar="HxW", help="height x width of the images (default: 96x96)")
+    parser.add_argument(
+        "--size", default="192x192", metavar="HxW", help="height x width of the images (default: 192x192)"
+    )
     images = parser.add_mutually_exclusive_group()
     images.add_argument("--raw", action="store_true", help="store images as they are (the default)")
     images.add_argument("--jpeg", nargs="?", type=int, const=95, metavar="QUALITY", help="store JPEG (quality 95)")
+    parser.add_argument(
+        "--disturbance", default=0.0, type=float, metavar="RAD", help="smooth noise on what is executed (default: 0)"
+    )
     parser.add_argument(
         "--workers", default=os.cpu_count(), type=int, metavar="W", help="processes (default: one a core)"
     )
@@ -33,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
     from speedtune_ros.training.demonstrations import Recording, record
 
     cameras = tuple((name, image_size(args.size)) for name in args.cameras)
-    recording = Recording(args.task, args.dynamics, args.episodes, args.seed, cameras, args.out, args.jpeg)
+    recording = Recording(
+        args.task, args.dynamics, args.episodes, args.seed, cameras, args.out, args.jpeg, args.disturbance
+    )
     failures = 0
     with tqdm(total=args.episodes, desc=f"record {args.task}", unit="ep") as bar:
         for _, failed in record(recording, args.workers):

@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     act = policies.add_parser("act", help="action chunking with transformers", description="Train ACT.")
     act.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of episode_<i>.hdf5 files")
     act.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the checkpoint and the log go")
-    act.add_argument("--config", type=Path, metavar="FILE", help="ROS parameter YAML, such as config/train_act.yaml")
+    act.add_argument("--config", type=Path, metavar="FILE", help="ROS parameter YAML (default: config/train_act.yaml)")
     act.add_argument("--preset", default="small", help="sizes: small (the shipped one) or paper")
     act.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="single parameters, such as steps=2000")
     act.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to train (default: auto)")
@@ -51,14 +51,16 @@ def train_config(preset: str, path: Path | None, settings: list[str]) -> Any:
 
     from speedtune_ros.config import build, merge, read_parameters
     from speedtune_ros.errors import ConfigError, UnknownNameError
+    from speedtune_ros.share import share_path
     from speedtune_ros.training.train_act import PRESETS, ActTrainConfig
 
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
-    values = dict(merge(read_parameters(path, "train_act") if path else {}, PRESETS[preset]))
+    path = path or share_path("config/train_act.yaml")
+    values = dict(merge(read_parameters(path, "train_act"), PRESETS[preset]))
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set: expected KEY=VALUE, got '{setting}'")
         values[key] = yaml.safe_load(value)
-    return build(ActTrainConfig, values, str(path or "train_act"))
+    return build(ActTrainConfig, values, str(path))

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from speedtune_ros.data.episode_file import EpisodeData, read_episode
 from speedtune_ros.data.normaliser import Normaliser
+from speedtune_ros.data.shrink import shrink
 from speedtune_ros.errors import DataError
 from speedtune_ros.types import TargetKind
 
@@ -32,7 +33,7 @@ class ChunkBatch:
 
 
 class ChunkDataset:
-    """Every step of some episodes as a sample. Holds frames (N, ncam, H, W, 3) uint8 and series (N, 14)."""
+    """Every step of some episodes as a sample. Holds frames (N, ncam, h, w, 3) uint8 and series (N, 14)."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class ChunkDataset:
         cameras: Sequence[str],
         horizon: int,
         kind: TargetKind = TargetKind.COMMAND,
+        shrinking: int = 1,
         progress: bool = False,
     ) -> None:
         self.paths, self.cameras, self.horizon, self.kind = tuple(paths), tuple(cameras), horizon, kind
@@ -49,12 +51,14 @@ class ChunkDataset:
         for path in tqdm(self.paths, desc="read episodes", unit="ep", disable=not progress):
             episode = read_episode(path, self.cameras, size)
             self._same_origin(episode, path)
-            frames = np.stack([episode.images[camera] for camera in self.cameras], axis=1)
-            size = (frames.shape[2], frames.shape[3])
+            size = next(iter(episode.images.values())).shape[1:3]
+            frames = np.stack([shrink(episode.images[camera], shrinking) for camera in self.cameras], axis=1)
             images.append(torch.from_numpy(frames))
             qpos.append(episode.qpos)
             targets.append(_targets(episode, kind, path))
             lengths.append(episode.steps)
+        assert size is not None
+        self.image_size = size  # in the files
         self.images = torch.cat(images)
         self.qpos = torch.from_numpy(np.concatenate(qpos)).float()
         self.targets = torch.from_numpy(np.concatenate(targets)).float()
@@ -64,10 +68,6 @@ class ChunkDataset:
 
     def __len__(self) -> int:
         return len(self.qpos)
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        return self.images.shape[2], self.images.shape[3]
 
     def normalisers(self) -> tuple[Normaliser, Normaliser]:
         """Fitted to this set: (of joint states, of targets)."""

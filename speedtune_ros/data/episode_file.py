@@ -44,7 +44,8 @@ IMAGES = "/observations/images"
 class Origin:
     """Where an episode came from; empty where a file of another tool does not say.
 
-    attempts: seeds tried until one succeeded; success_step: the first step [control steps] at full reward, -1 unknown.
+    attempts: seeds tried until one succeeded; success_step: the first step [control steps] at full reward, -1 unknown;
+    disturbance: spread of the noise [rad] added to `action` when it was executed.
     """
 
     task: str = ""
@@ -53,6 +54,7 @@ class Origin:
     attempts: int = 1
     success_step: int = -1
     instruction: str = ""
+    disturbance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def _origin(file: h5py.File) -> Origin:
     for item in fields(Origin):
         if item.name in file.attrs:
             value = file.attrs[item.name]
-            found[item.name] = value if isinstance(value, str) else int(value)
+            found[item.name] = value if isinstance(value, str) else value.item()
     return Origin(**found)
 
 

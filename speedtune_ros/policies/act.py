@@ -10,6 +10,7 @@ import torch
 
 from speedtune_ros import config as configuration
 from speedtune_ros.data.normaliser import Normaliser
+from speedtune_ros.data.shrink import shrink
 from speedtune_ros.errors import CheckpointError, ConfigError, InvalidInputError
 from speedtune_ros.policies.act_network import ActConfig, ActNetwork
 from speedtune_ros.policies.checkpoint import CheckpointCard, read_checkpoint
@@ -67,7 +68,7 @@ class ActPolicy:
         }
 
     def _images(self, query: Query) -> np.ndarray:
-        """The cameras of one observation, stacked: (ncam, H, W, 3) uint8."""
+        """The cameras of one observation, shrunk and stacked: (ncam, h, w, 3) uint8."""
         found = query.observation.images
         for camera, (height, width) in self._info.cameras.items():
             if camera not in found:
@@ -76,7 +77,7 @@ class ActPolicy:
             if image.shape != (height, width, 3) or image.dtype != np.uint8:
                 expected = f"({height}, {width}, 3) uint8"
                 raise InvalidInputError(f"image '{camera}': expected {expected}, got {image.shape} {image.dtype}")
-        return np.stack([found[camera] for camera in self._info.cameras])
+        return np.stack([shrink(found[camera], self._network.config.shrink) for camera in self._info.cameras])
 
     def _styles(self, slot: int, candidates: int) -> np.ndarray:
         """(candidates, latent): zeros, then samples."""

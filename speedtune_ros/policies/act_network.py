@@ -20,9 +20,10 @@ from speedtune_ros.config import option
 
 @dataclass(frozen=True)
 class ActConfig:
-    """Sizes of the network. The defaults are the shipped ones: 15 ms an inference on one core is the bar."""
+    """Sizes of the network. The defaults are small: 15 ms an inference on one core is the bar."""
 
     horizon: int = option(100, "targets in a chunk", minimum=2)
+    shrink: int = option(1, "images are averaged over squares of so many pixels before they are used", minimum=1)
     hidden: int = option(192, "width of every token", minimum=8)
     feedforward: int = option(512, "width inside the feed-forward blocks", minimum=8)
     heads: int = option(6, "attention heads", minimum=1)

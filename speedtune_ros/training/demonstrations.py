@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from speedtune_ros.aloha import ARMS, CONTROL_DT, NUM_JOINTS
 from speedtune_ros.data.episode_file import EpisodeData, Origin, episode_path, read_origin, write_episode
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError
 from speedtune_ros.registry import make_simulation
@@ -23,10 +24,16 @@ RETRY_STRIDE = 10_000
 RETRIES = 10
 LAST_SEED = 9_000
 
+DISTURBANCE_TIME = 0.5  # [s] over which a disturbance is forgotten
+
 
 @dataclass(frozen=True)
 class Recording:
-    """What to record. cameras: (height, width) by name, as pairs; jpeg_quality: None stores raw images."""
+    """What to record.
+
+    cameras: (height, width) by name, as pairs; jpeg_quality: None stores raw images; disturbance: spread of a smooth
+    noise [rad] on what the arms are told, so that the expert's commands, which are stored, show how to recover.
+    """
 
     task: str
     profile: str
@@ -35,11 +42,14 @@ class Recording:
     cameras: tuple[tuple[str, tuple[int, int]], ...]
     folder: Path
     jpeg_quality: int | None = None
+    disturbance: float = 0.0
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.seed + self.episodes > LAST_SEED:
             last = self.seed + self.episodes - 1
             raise ConfigError(f"seeds {self.seed} to {last}: demonstrations take seeds from 0 to {LAST_SEED - 1}")
+        if not 0.0 <= self.disturbance <= 0.1:
+            raise ConfigError(f"disturbance: expected between 0 and 0.1 [rad], got {self.disturbance}")
 
 
 def record(recording: Recording, workers: int = 1) -> Iterator[tuple[int, int]]:
@@ -74,12 +84,18 @@ def _record_spawned(recording: Recording, indices: list[int], workers: int) -> I
             pool.shutdown(cancel_futures=True)
 
 
-def demonstrate(simulation: Simulation, episode: Episode, attempts: int = 1) -> EpisodeData | None:
-    """Run the expert's plan for `episode` and return what was seen and done, or None if it failed."""
+def demonstrate(
+    simulation: Simulation, episode: Episode, attempts: int = 1, disturbance: float = 0.0
+) -> EpisodeData | None:
+    """Run the expert's plan for `episode` and return what was seen and done, or None if it failed.
+
+    The disturbance is that of DART (https://arxiv.org/abs/1703.09327): executed, but not part of the label.
+    """
     simulation.reset(episode)
     plan = simulation.demonstration(episode)
+    executed = plan + disturbance * smooth_noise(len(plan), np.random.default_rng([episode.seed, 2]))
     observations, efforts, success_step = [], [], -1
-    for step, command in enumerate(plan, 1):
+    for step, command in enumerate(executed, 1):
         observations.append(simulation.observe())
         efforts.append(simulation.robot.effort())
         simulation.step(command)
@@ -98,15 +114,28 @@ def demonstrate(simulation: Simulation, episode: Episode, attempts: int = 1) -> 
         effort=np.stack(efforts),
         reached_qpos=qpos[1:],
         reached_qvel=qvel[1:],
-        origin=Origin(task.name, simulation.profile.name, episode.seed, attempts, success_step, task.instruction),
+        origin=Origin(
+            task.name, simulation.profile.name, episode.seed, attempts, success_step, task.instruction, disturbance
+        ),
     )
+
+
+def smooth_noise(steps: int, rng: np.random.Generator) -> np.ndarray:
+    """An Ornstein-Uhlenbeck process of unit spread for every arm joint, from 0: (steps, 14); grippers stay 0."""
+    forgotten = CONTROL_DT / DISTURBANCE_TIME
+    noise = np.zeros((steps + 1, NUM_JOINTS))
+    kicks = np.sqrt(2.0 * forgotten) * rng.standard_normal((steps, len(ARMS)))
+    for step, kick in enumerate(kicks):
+        noise[step + 1, ARMS] = (1.0 - forgotten) * noise[step, ARMS] + kick
+    return noise[:-1]
 
 
 def _record_index(recording: Recording, simulation: Simulation, index: int) -> int:
     """Write episode `index`; returns how many seeds failed before one succeeded."""
     for failed in range(RETRIES):
         seed = recording.seed + index + RETRY_STRIDE * failed
-        done = demonstrate(simulation, Episode(f"demo-{index}", recording.task, seed), failed + 1)
+        episode = Episode(f"demo-{index}", recording.task, seed)
+        done = demonstrate(simulation, episode, failed + 1, recording.disturbance)
         if done is not None:
             write_episode(episode_path(recording.folder, index), done, recording.jpeg_quality)
             return failed
@@ -120,10 +149,12 @@ def _present(recording: Recording, index: int) -> int | None:
         return None
     origin = read_origin(path)
     seeds = [recording.seed + index + RETRY_STRIDE * failed for failed in range(RETRIES)]
-    if (origin.task, origin.profile) != (recording.task, recording.profile) or origin.seed not in seeds:
+    expected = (recording.task, recording.profile, recording.disturbance)
+    found = (origin.task, origin.profile, origin.disturbance)
+    if found != expected or origin.seed not in seeds:
         raise DataError(
-            f"{path}: exists already and is not overwritten: expected task '{recording.task}', profile "
-            f"'{recording.profile}', seed {seeds[0]}, found '{origin.task}', '{origin.profile}', seed {origin.seed}"
+            f"{path}: exists already and is not overwritten: expected task, profile, disturbance {expected} and seed "
+            f"{seeds[0]}, found {found} and seed {origin.seed}"
         )
     return origin.attempts - 1
 

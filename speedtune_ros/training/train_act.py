@@ -31,14 +31,14 @@ from speedtune_ros.types import TargetKind
 
 @dataclass(frozen=True)
 class ActTrainConfig:
-    """How to train ACT. The defaults made the shipped checkpoints."""
+    """How to train ACT. What made the shipped checkpoints is in config/train_act.yaml."""
 
     network: ActConfig = field(default_factory=ActConfig)
     cameras: tuple[str, ...] = option(("top",), "cameras the policy sees")
     kind: str = option(
         "command", "what is imitated: commands, or the states they reached", choices=("command", "state")
     )
-    steps: int = option(8000, "gradient steps", minimum=1)
+    steps: int = option(5500, "gradient steps", minimum=1)
     batch: int = option(32, "samples a step", minimum=1)
     learning_rate: float = option(4e-4, "peak learning rate of AdamW", minimum=0.0)
     warmup: int = option(300, "steps of linear warm-up", minimum=0)
@@ -49,7 +49,7 @@ class ActTrainConfig:
     averaging: float = option(
         0.998, "decay of the running average of the weights, which is what is kept", minimum=0.0, maximum=1.0
     )
-    state_noise: float = option(0.1, "noise on the joint state, in standard deviations of it", minimum=0.0)
+    state_noise: float = option(0.02, "noise on the joint state, in standard deviations of it", minimum=0.0)
     state_drop: float = option(
         0.2, "fraction of samples without joint state, so that the image is read", minimum=0.0, maximum=1.0
     )
@@ -69,7 +69,7 @@ class ActTrainConfig:
 # https://github.com/tonyzhaozh/act, README.md: the command of the published simulation results.
 PAPER = {
     "network": {
-        "hidden": 512, "feedforward": 3200, "heads": 8, "encoder_layers": 4, "decoder_layers": 7, "style_layers": 4,
+        "shrink": 1,         "hidden": 512, "feedforward": 3200, "heads": 8, "encoder_layers": 4, "decoder_layers": 7, "style_layers": 4,
         "stem_kernel": 7, "stem_pool": True, "stem_width": 64, "widths": [64, 128, 256, 512], "blocks": 2,
     },
     "batch": 8, "learning_rate": 1e-5, "warmup": 0, "decay": False, "kl_weight": 10.0, "averaging": 0.0,
@@ -109,8 +109,9 @@ class ActTrainer:
         held_out = config.validation_episodes
         if len(paths) <= held_out:
             raise DataError(f"{data}: expected more than the {held_out} validation episodes, found {len(paths)}")
+        network, kind = config.network, TargetKind(config.kind)
         sets = [
-            ChunkDataset(part, config.cameras, config.network.horizon, TargetKind(config.kind), progress)
+            ChunkDataset(part, config.cameras, network.horizon, kind, network.shrink, progress)
             for part in (paths[: len(paths) - held_out], paths[len(paths) - held_out :])
             if part
         ]

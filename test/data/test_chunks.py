@@ -12,6 +12,7 @@ import torch
 from speedtune_ros.data.chunks import ChunkDataset, StepSampler
 from speedtune_ros.data.episode_file import EpisodeData, Origin, episode_path, episode_paths, write_episode
 from speedtune_ros.data.normaliser import Normaliser
+from speedtune_ros.data.shrink import shrink
 from speedtune_ros.errors import DataError
 from speedtune_ros.types import TargetKind
 
@@ -45,6 +46,22 @@ def test_a_chunk_holds_the_last_target_beyond_the_end(folder: Path) -> None:
     assert batch.qpos[:, 0].tolist() == [-0.5, 2.5, 99.5, 201.5]
     assert batch.images.shape == (4, 1, 4, 6, 3)
     assert batch.images[:, 0, 0, 0, 0].tolist() == [0, 0, 1, 2]
+
+
+def test_images_are_shrunk_on_reading(folder: Path) -> None:
+    data = ChunkDataset(episode_paths(folder), ["top"], 2, shrinking=2)
+    assert data.images.shape == (sum(LENGTHS), 1, 2, 3, 3)
+    assert data.image_size == (4, 6)
+
+
+def test_shrinking_averages_squares() -> None:
+    image = np.zeros((2, 2, 4, 3), np.uint8)
+    image[1, :, 0] = 100  # half of the first square
+    image[1, 0, 2] = 255  # a quarter of the second
+    assert shrink(image, 2)[..., 0].tolist() == [[[0, 0]], [[50, 64]]]
+    assert shrink(image, 1) is image
+    with pytest.raises(DataError, match="expected height and width to be multiples of 3, got 2x4"):
+        shrink(image, 3)
 
 
 def test_states_are_the_reached_ones(folder: Path) -> None:

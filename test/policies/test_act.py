@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from speedtune_ros.data.shrink import shrink
 from speedtune_ros.errors import CheckpointError, InvalidInputError
 from speedtune_ros.policies.act import ActPolicy, load
 from speedtune_ros.policies.act_network import ActConfig, ActNetwork, place_code
@@ -123,6 +124,17 @@ def test_two_cameras_are_told_apart() -> None:
     one = policy.infer({0: make_query(0, top=images[0], angle=images[1])})[0].targets
     other = policy.infer({0: make_query(0, top=images[1], angle=images[0])})[0].targets
     assert np.abs(one - other).max() > 1e-4
+
+
+def test_images_are_shrunk_before_they_are_seen() -> None:
+    network = ActNetwork(replace(CONFIG, shrink=2))
+    network.load_state_dict(make_network().state_dict())
+    fine = make_query().observation.images["top"]
+    coarse = shrink(fine, 2)
+    small = replace(make_card(), cameras={"top": coarse.shape[:2]})
+    one = ActPolicy(network, make_card()).infer({0: make_query(0, top=fine)})[0].targets
+    other = ActPolicy(make_network(), small).infer({0: make_query(0, top=coarse)})[0].targets
+    np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,7 @@ def test_presets_are_configurations(preset: str) -> None:
     assert (config.network.hidden, config.batch) == ((512, 8) if preset == "paper" else (192, 32))
 
 
-def test_the_shipped_file_holds_the_defaults() -> None:
+def test_the_shipped_file_holds_the_defaults_but_for_finer_images() -> None:
     path = Path(__file__).parents[2] / "config" / "train_act.yaml"
-    assert load_config(ActTrainConfig, path, "train_act") == ActTrainConfig()
+    shipped = load_config(ActTrainConfig, path, "train_act")
+    assert shipped == ActTrainConfig(network=replace(ActConfig(), shrink=2))
