@@ -69,7 +69,8 @@ class ActTrainConfig:
 # https://github.com/tonyzhaozh/act, README.md: the command of the published simulation results.
 PAPER = {
     "network": {
-        "shrink": 1,         "hidden": 512, "feedforward": 3200, "heads": 8, "encoder_layers": 4, "decoder_layers": 7, "style_layers": 4,
+        "shrink": 1, "hidden": 512, "feedforward": 3200, "heads": 8,
+        "encoder_layers": 4, "decoder_layers": 7, "style_layers": 4,
         "stem_kernel": 7, "stem_pool": True, "stem_width": 64, "widths": [64, 128, 256, 512], "blocks": 2,
     },
     "batch": 8, "learning_rate": 1e-5, "warmup": 0, "decay": False, "kl_weight": 10.0, "averaging": 0.0,
