@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.callback_groups import ReentrantCallbackGroup
 from std_srvs.srv import Trigger
 
 from speedtune_msgs.action import MoveArms, RunEpisode
@@ -15,6 +15,7 @@ from speedtune_msgs.msg import DriverStatus, EpisodeStatus
 from speedtune_msgs.srv import LabelEpisode, SetSpeedMode, SimReset
 from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS
 from speedtune_ros.errors import SpeedtuneError
+from speedtune_ros.nodes.blocking_node import BlockingNode
 from speedtune_ros.nodes.conversions import to_stamp, trajectory_to_message
 from speedtune_ros.nodes.episode_config import EpisodeConfig, named_pose
 from speedtune_ros.nodes.episode_watch import EpisodeWatch
@@ -34,8 +35,9 @@ class EpisodeNode(StageNode[EpisodeConfig]):
 
     def __init__(self) -> None:
         super().__init__("episode", EpisodeConfig)
-        self._group = ReentrantCallbackGroup()  # a cancel must be heard while its goal runs
-        self._calls = Services(self, self._group)
+        self._blocking = BlockingNode(self)  # goals take as long as their episode
+        self._calls = Services(self)
+        self._lock = threading.Lock()  # the status is changed by goals and published by a timer
         self._task = make_task(self.config.task)
         self._watch = EpisodeWatch(self, self.config)
         self._status = EpisodeStatus()
@@ -46,20 +48,21 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         self._demonstrated: dict[int, float] = {}  # duration at demonstrated speed [s] by seed
         self.every(1.0 / _STATUS_HZ, self._publish_progress)
         self.create_service(LabelEpisode, "episode/label", self._label)
-        self.create_service(Trigger, "episode/stop", self._stop, callback_group=self._group)
+        self._blocking.node.create_service(Trigger, "episode/stop", self._stop, callback_group=self._blocking.group)
         self._servers = [
             self._serve(RunEpisode, "run_episode", self._run_episode),
             self._serve(MoveArms, "move_arms", self._move_arms),
         ]
         self._publish(EpisodeStatus.IDLE)
+        self._blocking.start()
 
     def _serve(self, action: Any, name: str, execute: Any) -> ActionServer:
         return ActionServer(
-            self,
+            self._blocking.node,
             action,
             name,
             execute,
-            callback_group=self._group,
+            callback_group=self._blocking.group,
             goal_callback=self._admit,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
             result_timeout=_RESULT_TIMEOUT_S,
@@ -81,7 +84,7 @@ class EpisodeNode(StageNode[EpisodeConfig]):
             self.refuse(error)
             result.reason = str(error)
         finally:
-            self._finish(result.reason, result.success)
+            self._finish(result.reason)
             if handle.request.record:
                 self._calls.call(Trigger, "recorder/bag", Trigger.Request())  # all of it on disk
             self._busy = False
@@ -123,15 +126,17 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         self._watch.wait_for_driver(self.config.service_timeout_s)
         self._watch.start(self._status.start)
         self._publish(EpisodeStatus.RUNNING)
-        feedback = RunEpisode.Feedback()
+        feedback, told = RunEpisode.Feedback(), 0.0
         while not (reason := self._watch.ended()):
             if handle.is_cancel_requested:
                 reason = "cancelled"
                 break
             watch = self._watch
-            feedback.elapsed, feedback.progress = watch.elapsed, watch.progress
-            feedback.speed, feedback.reward = watch.speed, watch.reward
-            handle.publish_feedback(feedback)
+            if time.monotonic() - told > 1.0 / _STATUS_HZ:
+                told = time.monotonic()
+                feedback.elapsed, feedback.progress = watch.elapsed, watch.progress
+                feedback.speed, feedback.reward = watch.speed, watch.reward
+                handle.publish_feedback(feedback)
             watch.wait(_POLL_S)
         result.reason, result.success = reason, self._watch.success
         result.duration = self._watch.duration
@@ -161,7 +166,7 @@ class EpisodeNode(StageNode[EpisodeConfig]):
             self.refuse(error)
             result.message = str(error)
         finally:
-            self._finish(result.message, result.success)
+            self._finish(result.message)
             self._busy = False
         _settle(handle, result.message, ok=result.success)
         return result
@@ -189,30 +194,26 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         # Unique across restarts of this node, so that no stage mistakes an old episode for this one.
         self._count += 1
         episode_id = f"{name}-{time.time_ns() // 1_000_000:x}-{self._count}"
-        self._status = EpisodeStatus(episode_id=episode_id, task=task, instruction=instruction, seed=seed)
+        with self._lock:
+            self._status = EpisodeStatus(episode_id=episode_id, task=task, instruction=instruction, seed=seed)
 
-    def _publish(self, phase: int, reason: str = "") -> None:
-        self._status.phase, self._status.reason = phase, reason
-        self._status.header.stamp = to_stamp(self._watch.stamp_ns)
-        self._status_out.publish(self._status)
-
-    def _publish_progress(self) -> None:
-        status, watch = self._status, self._watch
-        if status.phase == EpisodeStatus.RUNNING:
+    def _publish(self, phase: int, reason: str = "", only_in: int | None = None) -> None:
+        with self._lock:
+            if only_in is not None and self._status.phase != only_in:
+                return
+            status, watch = self._status, self._watch
+            status.phase, status.reason = phase, reason
             status.elapsed, status.progress = watch.elapsed, watch.progress
             status.reward, status.success = watch.reward, watch.success
-            self._publish(status.phase)
+            status.header.stamp = to_stamp(watch.stamp_ns)
+            self._status_out.publish(status)
 
-    def _finish(self, reason: str, success: bool) -> None:
-        status, watch = self._status, self._watch
-        if status.phase not in (EpisodeStatus.PREPARING, EpisodeStatus.RUNNING):
+    def _publish_progress(self) -> None:
+        self._publish(EpisodeStatus.RUNNING, only_in=EpisodeStatus.RUNNING)
+
+    def _finish(self, reason: str) -> None:
+        if self._status.phase not in (EpisodeStatus.PREPARING, EpisodeStatus.RUNNING):
             return  # refused before it began
-        status.elapsed, status.progress, status.reward, status.success = (
-            watch.elapsed,
-            watch.progress,
-            watch.reward,
-            success,
-        )
         self._publish(EpisodeStatus.ENDED, reason)
         self.counts[f"ended.{reason.split(':')[0].replace(' ', '_')[:20]}"] += 1
 
@@ -245,8 +246,7 @@ class EpisodeNode(StageNode[EpisodeConfig]):
 
     def close(self) -> None:
         self._watch.abandon("shut down")
-        for server in self._servers:
-            server.destroy()
+        self._blocking.close(self._servers)
 
 
 def _settle(handle: ServerGoalHandle, reason: str, *, ok: bool) -> None:
@@ -260,7 +260,7 @@ def _settle(handle: ServerGoalHandle, reason: str, *, ok: bool) -> None:
 
 
 def main() -> int:
-    return run(EpisodeNode, threads=4)
+    return run(EpisodeNode)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
-from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
@@ -134,7 +134,7 @@ class StageNode(Node, Generic[C]):
         """Stop threads and let go of devices; called once, while the node can still publish."""
 
 
-def run(make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None = None, threads: int = 1) -> int:
+def run(make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None = None) -> int:
     """Run one node until SIGINT or SIGTERM: 0. A bad configuration is one line and 2."""
     stop = threading.Event()
     # rclpy's own handlers shut the context down first, and a stopping node could no longer say so.
@@ -148,7 +148,7 @@ def run(make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None = No
         sys.stderr.write(f"{error}\n")
         rclpy.try_shutdown()
         return 2
-    executor = _executor(threads)
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         while not stop.is_set():
@@ -159,12 +159,6 @@ def run(make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None = No
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
-
-
-def _executor(threads: int) -> Executor:
-    if threads == 1:
-        return SingleThreadedExecutor()
-    return rclpy.executors.MultiThreadedExecutor(num_threads=threads)
 
 
 def _now(node: Node) -> Any:

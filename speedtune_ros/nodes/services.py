@@ -1,11 +1,9 @@
-"""Calls to other nodes' services from a thread of a multi-threaded executor."""
+"""Calls to other nodes' services, from any thread but the executor's own."""
 
 from __future__ import annotations
 
 import threading
 from typing import Any
-
-from rclpy.callback_groups import CallbackGroup
 
 from speedtune_ros.nodes.node import StageNode
 from speedtune_ros.nodes.refusal import Refused
@@ -15,18 +13,17 @@ _ATTEMPTS = 3
 
 
 class Services:
-    """Clients made on first use; the executor must have a thread left to receive the answer."""
+    """Clients of `node`, made on first use; its executor receives the answers."""
 
-    def __init__(self, node: StageNode[Any], group: CallbackGroup) -> None:
+    def __init__(self, node: StageNode[Any]) -> None:
         self._node = node
-        self._group = group
         self._clients: dict[str, Any] = {}
 
     def call(self, kind: Any, name: str, request: Any) -> Any | None:
         """The answer, or None if there is none within the node's `service_timeout_s`."""
         timeout_s = self._node.config.service_timeout_s
         if name not in self._clients:
-            self._clients[name] = self._node.create_client(kind, name, callback_group=self._group)
+            self._clients[name] = self._node.create_client(kind, name)
         client = self._clients[name]
         if not client.wait_for_service(timeout_sec=timeout_s):
             return None

@@ -24,7 +24,7 @@ def running(graph, client):
     graph.start("retimer", answer_timeout_s=0.5)
     graph.start("task_policy", policy="expert")
     graph.start("speed_policy", speed="constant:2")
-    graph.start("episode", stall_timeout_s=1.0)
+    graph.start("episode", stall_timeout_s=1.0, silence_timeout_s=20.0)
     client.hear(*HEARD)
     for node in graph.processes:
         client.until(lambda node=node: client.diagnostics(node), f"diagnostics of {node}")

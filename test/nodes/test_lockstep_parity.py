@@ -70,7 +70,7 @@ def _nodes(latency):
         "retimer": {"lockstep": True, "scheduler__latency": latency},
         "task_policy": {"lockstep": True, "policy": "expert"},
         "speed_policy": {"lockstep": True, "speed": SPEED},
-        "episode": {},
+        "episode": {"silence_timeout_s": 20.0},
     }
 
 
