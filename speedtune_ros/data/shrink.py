@@ -18,6 +18,8 @@ def shrink(images: np.ndarray, factor: int) -> np.ndarray:
     *lead, height, width, channels = images.shape
     if height % factor or width % factor:
         raise DataError(f"images: expected height and width to be multiples of {factor}, got {height}x{width}")
-    rows = images.reshape(*lead, height // factor, factor, width, channels).sum(-3, dtype=np.uint16)
-    cells = rows.reshape(*lead, height // factor, width // factor, factor, channels).sum(-2, dtype=np.uint16)
-    return ((cells + factor * factor // 2) // (factor * factor)).astype(np.uint8)
+    total = np.full((*lead, height // factor, width // factor, channels), factor * factor // 2, np.uint16)
+    for row in range(factor):
+        for column in range(factor):
+            total += images[..., row::factor, column::factor, :]
+    return (total // (factor * factor)).astype(np.uint8)
