@@ -55,6 +55,24 @@ def reward(config: RewardConfig, speeds: np.ndarray, succeeded: bool, forfeited:
     return bonus + config.alpha * float(np.sum(speeds**config.beta))
 
 
+def episode_rewards(
+    config: RewardConfig, speeds: np.ndarray, starts: np.ndarray, succeeded: bool, left: int = 0
+) -> np.ndarray:
+    """The reward of each decision of a whole episode: (T,).
+
+    speeds (n,): executed `sdot` of every control step; starts (T,): the step at which each decision began, the first
+    at 0; left: control steps the episode still had when it ended. Raises InvalidInputError.
+    """
+    starts = np.asarray(starts, np.int64)
+    if not len(starts) or starts[0] != 0 or (np.diff(starts) <= 0).any() or starts[-1] >= len(speeds):
+        raise InvalidInputError(
+            f"starts of decisions: expected to increase from 0 to below {len(speeds)}, got {starts.tolist()}"
+        )
+    parts = np.split(np.asarray(speeds, np.float64), starts[1:])
+    rewards = [reward(config, part, False) for part in parts[:-1]]
+    return np.array([*rewards, reward(config, parts[-1], succeeded, 0 if succeeded else left)])
+
+
 def checked_speeds(speeds: Sequence[float]) -> tuple[float, ...]:
     """The set V, as it is. Raises ConfigError unless it is finite, above 0 and strictly increasing."""
     values = tuple(float(speed) for speed in speeds)

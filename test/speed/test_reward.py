@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from speedtune_ros.errors import ConfigError, InvalidInputError
-from speedtune_ros.speed.reward import KINDS, RewardConfig, checked_speeds, reward, value_bounds
+from speedtune_ros.speed.reward import KINDS, RewardConfig, checked_speeds, episode_rewards, reward, value_bounds
 
 
 def test_executed_speed_is_paid_by_its_power() -> None:
@@ -29,6 +29,23 @@ def test_no_failing_episode_earns_by_ending_early_or_late() -> None:
     late = sum(reward(config, np.full(10, 4.5), False) for _ in range(5))
     early = reward(config, np.full(10, 4.5), False) + reward(config, np.full(10, 1.0), False, forfeited=30)
     assert late == early == -0.25 * 50
+
+
+def test_an_episodes_rewards_by_hand() -> None:
+    speeds = np.array([1.0, 1.0, 2.0, 2.0, 2.0, 3.0])
+    starts = np.array([0, 2, 5])
+    config = RewardConfig(alpha=1.0, success=50.0)
+    assert episode_rewards(config, speeds, starts, True, left=9).tolist() == [2.0, 12.0, 59.0]
+    assert episode_rewards(config, speeds, starts, False).tolist() == [2.0, 12.0, 9.0]
+    time = RewardConfig(kind="time", time_cost=1.0, success=50.0)
+    assert episode_rewards(time, speeds, starts, True, left=9).tolist() == [-2.0, -3.0, 49.0]
+    assert episode_rewards(time, speeds, starts, False, left=9).tolist() == [-2.0, -3.0, -10.0]
+
+
+@pytest.mark.parametrize("starts", [[], [1], [0, 2, 2], [0, 3]])
+def test_decisions_outside_their_episode_are_refused(starts: list[int]) -> None:
+    with pytest.raises(InvalidInputError, match="starts of decisions: expected to increase from 0 to below 3"):
+        episode_rewards(RewardConfig(), np.ones(3), np.array(starts), True)
 
 
 def test_bounds_by_hand() -> None:
