@@ -16,7 +16,7 @@ from speedtune_ros import graph
 from speedtune_ros.aloha import CAMERAS, CONTROL_DT
 from speedtune_ros.commands.up import command
 from speedtune_ros.errors import SpeedtuneError
-from speedtune_ros.evaluation.demo import isolation
+from speedtune_ros.evaluation.isolation import isolation
 from speedtune_ros.processes import ProcessGroup, describe
 
 if TYPE_CHECKING:

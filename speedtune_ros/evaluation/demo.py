@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from speedtune_ros.commands.up import command
 from speedtune_ros.data.bag_reader import Bag
 from speedtune_ros.errors import CheckpointError, SpeedtuneError
 from speedtune_ros.evaluation.evaluate import EvaluationConfig, gather
+from speedtune_ros.evaluation.isolation import isolation
 from speedtune_ros.evaluation.samples import EpisodeSample
 from speedtune_ros.processes import ProcessGroup, describe
 from speedtune_ros.report.summary import TableRow
@@ -30,9 +30,6 @@ REPORT_CAMERA = (CAMERA, FRAME_SIZE)
 STOPPED = (0, 130, -signal.SIGINT, -signal.SIGTERM)
 UP_TIMEOUT = 120.0  # [s]
 EPISODE_TIMEOUT = 120.0  # [s]
-# Discovery between domains up to 101 never meets the system's own ports:
-# https://docs.ros.org/en/jazzy/Concepts/Intermediate/About-Domain-ID.html
-DOMAINS = range(1, 102)
 
 
 @dataclass(frozen=True)
@@ -157,15 +154,6 @@ def _client(group: ProcessGroup, names: tuple[str, ...], log: Path) -> Iterator[
     with EpisodeClient(alive) as client:
         client.wait_for_graph(set(names), UP_TIMEOUT)
         yield client, names
-
-
-def isolation(present: Mapping[str, str]) -> dict[str, str]:
-    """A domain of our own on this machine alone, unless the user chose one: no other graph must hear this one."""
-    chosen = {
-        "ROS_DOMAIN_ID": str(random.Random(os.getpid()).choice(DOMAINS)),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    }
-    return {name: value for name, value in chosen.items() if name not in present}
 
 
 def _demonstrations(config: DemoConfig) -> list[EpisodeSample]:

@@ -8,7 +8,8 @@ import pytest
 from speedtune_ros.cli import run as speedtune
 from speedtune_ros.data.bag_reader import Bag
 from speedtune_ros.errors import DataError
-from speedtune_ros.evaluation.demo import DOMAINS, camera_argument, isolation
+from speedtune_ros.evaluation.demo import camera_argument
+from speedtune_ros.evaluation.isolation import DOMAINS, isolation
 
 
 @pytest.mark.ros
