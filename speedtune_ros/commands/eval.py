@@ -26,11 +26,8 @@ def run(args: argparse.Namespace) -> int:
     config = config_of(args)
     path = args.json or default_path(config)
     seeds = parse_seeds(args.seed, args.episodes)
-    bar = Bar()
-    try:
+    with Bar() as bar:
         result = evaluate(config, seeds, path, args.workers, args.slots, bar, not args.no_baselines)
-    finally:
-        bar.close()
     print("\n".join(lines(result)))
     print(f"written to {path}, samples beside it")
     if args.report:

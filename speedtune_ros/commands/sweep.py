@@ -26,13 +26,9 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out or Path("runs/sweep", f"{args.task}_{Path(args.policy).name}_{args.dynamics}_{args.retimer}")
     speeds, seeds = parse_speeds(args.speeds), parse_seeds(args.seed, args.episodes)
     folder.mkdir(parents=True, exist_ok=True)
-    bar = Bar()
-    try:
-        rows = sweep(
-            partial(config_of, args), speeds, seeds, folder, args.workers, args.slots, bar, not args.no_baselines
-        )
-    finally:
-        bar.close()
+    make = partial(config_of, args)
+    with Bar() as bar:
+        rows = sweep(make, speeds, seeds, folder, args.workers, args.slots, bar, not args.no_baselines)
     print(HEADER)
     for row in rows:
         interval = f"[{row['wilson_low']:.3f}, {row['wilson_high']:.3f}]"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import sys
 import typing
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 from speedtune_ros.config import build
@@ -41,7 +43,10 @@ def config_of(args: argparse.Namespace, **overrides: Any) -> EvaluationConfig:
 
 
 class Bar:
-    """A progress bar on stderr that follows whichever evaluation is running."""
+    """A progress bar on stderr that follows whichever evaluation is running; a context that closes it.
+
+    Left by Ctrl-C, it says that nothing is lost.
+    """
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -57,6 +62,16 @@ class Bar:
         self._bar.set_postfix_str(_rate(samples), refresh=False)
         self._bar.update(len(samples) - self._bar.n)
         self._bar.refresh()
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if kind is KeyboardInterrupt:
+            print("interrupted; what is done is kept, and the same command continues", file=sys.stderr)
 
     def close(self) -> None:
         if self._bar is not None:
