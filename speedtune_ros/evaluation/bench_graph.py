@@ -192,10 +192,10 @@ def _ticks(said: list[dict[str, str]]) -> tuple[int, int, list[float]]:
 
 def observation_to_command(heard: Heard) -> list[float]:
     """From a state's publication to that of the first command that follows from it, less the inference [ms]."""
-    states, commands = heard.stamped("joint_states"), heard.stamped("command")
-    first: dict[tuple[str, int], int] = {}  # stamp of the first tick that played each trajectory
     from speedtune_ros.nodes.conversions import to_ns
 
+    states, commands = heard.stamped("joint_states"), heard.stamped("command")
+    first: dict[tuple[str, int], int] = {}  # stamp of the first tick that played each trajectory
     for _, status in heard.read("driver_status"):
         first.setdefault((status.episode_id, status.trajectory), to_ns(status.header.stamp))
     latency = []

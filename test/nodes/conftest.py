@@ -79,7 +79,7 @@ class Client(Node):
     def call(self, kind: Any, name: str, **fields: Any) -> Any:
         client = self.create_client(kind, name)
         assert client.wait_for_service(timeout_sec=PATIENCE), f"no service {name}"
-        time.sleep(0.1)
+        time.sleep(0.2)
         future = client.call_async(kind.Request(**fields))
         return self.until(lambda: future.done() and future, f"answer of {name}").result()
 
@@ -87,7 +87,7 @@ class Client(Node):
         """An accepted goal's handle, or None if it was rejected."""
         client = ActionClient(self, kind, name)
         assert client.wait_for_server(timeout_sec=PATIENCE), f"no action {name}"
-        time.sleep(0.3)  # the server may not have found this client's side of the service yet
+        time.sleep(0.7)  # a server that has not found this client yet drops its reply
         future = client.send_goal_async(kind.Goal(**fields))
         handle = self.until(lambda: future.done() and future, f"reply of {name}").result()
         return handle if handle.accepted else None
