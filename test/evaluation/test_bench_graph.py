@@ -61,9 +61,9 @@ def test_recorded_frames(tmp_path):
 @pytest.mark.slow
 def test_the_whole(monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", "101")
-    result = bench_graph.run(argparse.Namespace(seconds=2.0, speed=3.0, frames=None))
+    result = bench_graph.run(argparse.Namespace(seconds=3.0, speed=3.0, frames=None))
     assert 0.0 < result["frames_delivered_fraction"] <= 1.0
     assert 0.0 <= result["missed_tick_fraction"] <= 1.0
     assert result["observation_to_command_ms_p50"] >= 19.0
     assert set(result["cpu_cores_by_process"]) >= {"sim", "retimer", "task_policy", "camera_top"}
-    assert len(result["samples"]["tick_lateness_ms"]) > 50
+    assert len(result["samples"]["tick_lateness_ms"]) >= 50
