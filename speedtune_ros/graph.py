@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from speedtune_ros.aloha import CAMERAS
-from speedtune_ros.errors import ConfigError, UnknownNameError
+from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
+from speedtune_ros.registry import policy_cameras
 from speedtune_ros.retiming.retimer import FACTORIES as RETIMERS
 from speedtune_ros.share import share_path
 from speedtune_ros.tasks.task import TASKS
@@ -54,8 +55,9 @@ ARGUMENTS = (
     ),
     Argument(
         "cameras",
-        "top:96x96",
-        f"comma-separated cameras, each name or name:HEIGHTxWIDTH, as {', '.join(CAMERAS)}; `none` for none",
+        "auto",
+        f"comma-separated cameras, each name or name:HEIGHTxWIDTH, as {', '.join(CAMERAS)}; `auto` for those the "
+        "policy sees, `none` for none",
     ),
     Argument("record", "false", "whether to write a bag (rosbag2, MCAP) of everything", SWITCH),
     Argument("bag", "", "folder of that bag; empty: the recorder names it by the time of day"),
@@ -148,7 +150,18 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
         values["dynamics"] = "act" if values["robot"] == "sim" else "hardware"
     if values["robot"] == "real" and values["lockstep"] == "true":
         raise ConfigError("lockstep: only a simulation can wait; expected robot sim, got real")
+    if values["cameras"] == "auto":
+        values["cameras"] = _policy_cameras(values)
     return values
+
+
+def _policy_cameras(values: Mapping[str, str]) -> str:
+    """What the policy sees, as a launch argument; the `top` camera where its node will have to say what is wrong."""
+    try:
+        sizes = policy_cameras(values["policy"], values["task"], values["dynamics"])
+    except (CheckpointError, UnknownNameError):
+        return "top"
+    return ",".join(f"{name}:{height}x{width}" for name, (height, width) in sizes.items()) or "none"
 
 
 def processes(given: Mapping[str, str]) -> tuple[Process, ...]:

@@ -38,6 +38,7 @@ def make_policy(spec: str, task: Task | str, profile: str = "act") -> Policy:
 
     Raises UnknownNameError, and CheckpointError if the checkpoint is of another task or profile.
     """
+    from speedtune_ros.policies.checkpoint import read_card
     from speedtune_ros.policies.policy import LOADERS
     from speedtune_ros.robots.profiles import make_profile
 
@@ -47,13 +48,30 @@ def make_policy(spec: str, task: Task | str, profile: str = "act") -> Policy:
         from speedtune_ros.expert import ExpertPolicy
 
         return ExpertPolicy(task, profile)
-    if spec in LOADERS:
-        folder, loader = shipped_checkpoint(spec, task.name, profile), spec
-    elif Path(spec).is_dir():
-        folder, loader = Path(spec), _policy_of(Path(spec))
-    else:
-        raise UnknownNameError("policy, and no such checkpoint folder", spec, ["expert", *LOADERS])
+    folder = checkpoint_folder(spec, task.name, profile)
+    loader = spec if spec in LOADERS else read_card(folder).policy
     return _named("policy", loader, LOADERS)(folder, task.name, profile)
+
+
+def checkpoint_folder(spec: str, task: str, profile: str) -> Path:
+    """Where the checkpoint is that `spec` names, shipped or by its path. Raises UnknownNameError, CheckpointError."""
+    from speedtune_ros.policies.policy import LOADERS
+
+    if spec in LOADERS:
+        return shipped_checkpoint(spec, task, profile)
+    if Path(spec).is_dir():
+        return Path(spec)
+    raise UnknownNameError("policy, and no such checkpoint folder", spec, ["expert", *LOADERS])
+
+
+def policy_cameras(spec: str, task: str, profile: str) -> dict[str, tuple[int, int]]:
+    """The (height, width) of each camera the policy sees, from its card alone; none for the expert.
+
+    Raises UnknownNameError, CheckpointError.
+    """
+    from speedtune_ros.policies.checkpoint import read_card
+
+    return {} if spec == "expert" else dict(read_card(checkpoint_folder(spec, task, profile)).cameras)
 
 
 def shipped_checkpoint(policy: str, task: str, profile: str) -> Path:
@@ -92,12 +110,6 @@ def make_simulation(
     from speedtune_ros.simulation import Simulation
 
     return Simulation(make_task(task) if isinstance(task, str) else task, profile, cameras or {})
-
-
-def _policy_of(folder: Path) -> str:
-    from speedtune_ros.policies.checkpoint import read_card
-
-    return read_card(folder).policy
 
 
 def _named(what: str, name: str, registry: Mapping[str, str]) -> Any:

@@ -10,6 +10,7 @@ import yaml
 from speedtune_ros import graph
 from speedtune_ros.config import read_parameters
 from speedtune_ros.errors import ConfigError, UnknownNameError
+from speedtune_ros.policies.checkpoint import CheckpointCard, write_checkpoint
 
 STAGES = {"retimer", "speed_policy", "task_policy", "episode"}
 
@@ -31,8 +32,17 @@ def test_on_the_arms_there_is_a_driver_and_a_process_for_each_camera() -> None:
     assert set(running(robot="real", cameras="none")) == STAGES | {"arm_driver"}
 
 
+def test_cameras_are_those_of_the_policy_unless_chosen(tmp_path: Path) -> None:
+    card = CheckpointCard("transfer_cube", "act", "act", "command", 2, 0.02, {"angle": (60, 80)}, {}, {})
+    write_checkpoint(tmp_path / "policy", card, {})
+    assert running(policy=str(tmp_path / "policy"))["sim"].parameters["cameras"] == ["angle:60x80"]
+    assert running(policy="expert")["sim"].parameters["cameras"] == [""]
+    # the policy's own node says what is wrong with it
+    assert running(policy="no such folder")["sim"].parameters["cameras"] == ["top"]
+
+
 def test_recording_adds_the_recorder() -> None:
-    recorder = running(record="true", bag="runs/a")["recorder"]
+    recorder = running(record="true", bag="runs/a", cameras="top:96x96")["recorder"]
     assert recorder.parameters == {"bag": "runs/a", "cameras": ["top:96x96"]}
     assert "bag" not in running(record="true")["recorder"].parameters
     assert "recorder" not in running(bag="runs/a")

@@ -69,14 +69,9 @@ def choose_policy(task: str, profile: str = "act") -> tuple[str, str]:
 
 def camera_argument(policy: str, task: str, profile: str = "act") -> str:
     """The cameras the policy was trained on, at its sizes, and the report's, as a launch argument."""
-    from speedtune_ros.policies.checkpoint import read_card
-    from speedtune_ros.policies.policy import LOADERS
-    from speedtune_ros.registry import shipped_checkpoint
+    from speedtune_ros.registry import policy_cameras
 
-    cameras: dict[str, tuple[int, int]] = {}
-    if policy != "expert":
-        folder = shipped_checkpoint(policy, task, profile) if policy in LOADERS else Path(policy)
-        cameras.update(read_card(folder).cameras)
+    cameras = policy_cameras(policy, task, profile)
     cameras.setdefault(*REPORT_CAMERA)
     return ",".join(f"{name}:{height}x{width}" for name, (height, width) in cameras.items())
 

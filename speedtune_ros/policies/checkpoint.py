@@ -12,13 +12,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from typing import TYPE_CHECKING, Any
 
 from speedtune_ros.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch  # here and below only where weights are touched: the launch files read cards
 
 WEIGHTS = "model.safetensors"
 CARD = "checkpoint.json"
@@ -49,6 +48,8 @@ class CheckpointCard:
 
 def write_checkpoint(folder: str | Path, card: CheckpointCard, weights: Mapping[str, torch.Tensor]) -> None:
     """Write both files, each atomically; the weights in half precision, as they are to be used."""
+    from safetensors.torch import save
+
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     blob = save({name: tensor.detach().cpu().half().contiguous() for name, tensor in weights.items()})
@@ -70,6 +71,9 @@ def read_checkpoint(
 
     Raises CheckpointError if a file is missing, truncated or altered, or the checkpoint is for something else.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     folder = Path(folder)
     content = _read_json(folder)
     card = _card(content, folder)
