@@ -1,0 +1,115 @@
+"""A policy that sees images through the ROS processes: the same frames, so the same commands, as in one process."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from speedtune_msgs.msg import EpisodeStatus
+from speedtune_ros.aloha import start_pose
+from speedtune_ros.nodes.conversions import to_ns
+from speedtune_ros.pipeline import Pipeline, PipelineConfig
+from speedtune_ros.registry import make_policy, make_simulation, make_speed_policy
+from speedtune_ros.types import Episode
+
+torch = pytest.importorskip("torch")
+from speedtune_ros.policies.act_network import ActConfig, ActNetwork  # noqa: E402
+from speedtune_ros.policies.checkpoint import CheckpointCard, write_checkpoint  # noqa: E402
+
+pytestmark = pytest.mark.ros
+NETWORK = ActConfig(horizon=40, hidden=24, feedforward=32, heads=2, latent=4, stem_width=8, widths=(8, 16))
+SIZE = (48, 64)
+STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """Untrained: its targets are noise about the start pose that depends on every pixel."""
+    stats = {"mean": start_pose().tolist(), "std": [0.3] * 14}
+    card = CheckpointCard(
+        task="transfer_cube",
+        profile="act",
+        policy="act",
+        kind="command",
+        horizon=NETWORK.horizon,
+        dt=0.02,
+        cameras={"top": SIZE, "left_wrist": SIZE},
+        normalisers={"states": stats, "targets": stats},
+        config=asdict(NETWORK),
+    )
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("act")
+    write_checkpoint(folder, card, ActNetwork(NETWORK, 2).state_dict())
+    return folder
+
+
+def test_same_commands_from_the_same_frames(graph, client, checkpoint):
+    cameras = [f"{name}:{SIZE[0]}x{SIZE[1]}" for name in ("top", "left_wrist")]
+    graph.start("sim", lockstep=True, cameras=cameras)
+    graph.start("retimer", lockstep=True)
+    graph.start("task_policy", lockstep=True, policy=checkpoint)
+    graph.start("speed_policy", lockstep=True, speed="constant:2")
+    graph.start("episode", silence_timeout_s=20.0)
+    client.hear("command", "episode_status", "joint_states")
+    client.until(lambda: client.heard["joint_states"], "state of the paused simulator")
+    outcome = client.run_episode(seed=1, time_limit=0.02 * STEPS)
+    assert outcome.reason == "time_limit"
+    running = next(s for s in client.heard["episode_status"] if s.phase == EpisodeStatus.RUNNING)
+    start_ns = to_ns(running.start)
+    sent = [m.position for m in client.heard["command"] if to_ns(m.header.stamp) >= start_ns][:STEPS]
+    expected = in_process(checkpoint).trace.commands
+    assert np.ptp(expected, axis=0).max() > 0.05
+    np.testing.assert_allclose(np.array(sent), expected, atol=1e-6, rtol=0.0)
+
+
+def in_process(checkpoint):
+    torch.set_num_threads(1)
+    simulation = make_simulation("transfer_cube", "act", {name: SIZE for name in ("top", "left_wrist")})
+    policy = make_policy(str(checkpoint), "transfer_cube")
+    config = PipelineConfig(time_limit_steps=STEPS, workers=1)
+    pipeline = Pipeline([simulation], policy, make_speed_policy("constant:2"), config)
+    (result,) = pipeline.run([Episode("parity", "transfer_cube", 1)], trace=True)
+    return result
+
+
+def test_checkpoints_of_others_and_truncated_ones_are_refused(graph, checkpoint, tmp_path):
+    for path in checkpoint.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes()[: -100 if path.suffix == ".safetensors" else None])
+    graph.start("task_policy", "policy_of_identified", policy=checkpoint, profile="identified")
+    graph.start("task_policy", "policy_truncated", policy=tmp_path)
+    assert graph.wait("policy_of_identified") == graph.wait("policy_truncated") == 2
+    said = graph.log("policy_of_identified")
+    assert "'act'" in said and "'identified'" in said and "Traceback" not in said
+    assert str(tmp_path) in graph.log("policy_truncated") and "Traceback" not in graph.log("policy_truncated")
+
+
+@pytest.mark.parametrize(
+    ("reason", "sim"),
+    [
+        ("image_size", {"cameras": ["top:24x32", "left_wrist:48x64"]}),
+        ("stale_image", {"cameras": ["top:48x64", "left_wrist:48x64"], "camera_rate_hz": 0.1}),
+        ("missing_image", {"cameras": ["top:48x64"]}),
+    ],
+)
+def test_bad_images_are_refused_and_nothing_moves(graph, client, checkpoint, reason, sim):
+    """In real time: another size than the policy was trained with, a camera that hangs, one that is not there."""
+    for process in graph.processes.values():
+        process.terminate()
+    for process in graph.processes.values():
+        process.wait(20.0)
+    graph.start("sim", "sim", **sim)
+    graph.start("retimer", "retimer", answer_timeout_s=0.5)
+    graph.start("task_policy", "task_policy", policy=checkpoint)
+    graph.start("speed_policy", "speed_policy")
+    graph.start("episode", "episode", start_timeout_s=2.0, silence_timeout_s=20.0)
+    client.hear("/diagnostics", "command")
+    client.heard.clear()
+    for node in ("sim", "retimer", "task_policy", "speed_policy", "episode"):
+        client.until(lambda node=node: client.diagnostics(node), f"diagnostics of {node}")
+    outcome = client.run_episode(seed=1)
+    assert outcome.reason.startswith("fault: no first trajectory")
+    client.until(lambda: client.counted("task_policy", f"refused.{reason}") > 0, f"refusals for {reason}")
+    sent = np.array([message.position for message in client.heard["command"]])
+    np.testing.assert_array_equal(sent, np.tile(sent[0], (len(sent), 1)))
