@@ -49,9 +49,13 @@ def project(
     proportion to its nearness: [1 - |clip(g + d z_j) - z_i| / dz]_0^1 (Bellemare et al. 2017,
     https://arxiv.org/abs/1707.06887, eq. 7).
     """
-    shifted = (returns[:, None] + discounts[:, None] * atoms).clamp(atoms[0], atoms[-1])  # (B, N), j
-    distance = (shifted[:, None, :] - atoms[None, :, None]).abs() / (atoms[1] - atoms[0])  # (B, i, j)
-    return ((1.0 - distance).clamp(0.0, 1.0) @ probabilities[..., None])[..., 0]
+    shifted = (returns[:, None] + discounts[:, None] * atoms).clamp(atoms[0], atoms[-1])  # (B, N)
+    place = (shifted - atoms[0]) / (atoms[1] - atoms[0])
+    below = place.floor().clamp(0, len(atoms) - 2)
+    above = place - below  # share of the upper neighbour
+    projected = torch.zeros_like(probabilities)
+    projected.scatter_add_(1, below.long(), probabilities * (1.0 - above))
+    return projected.scatter_add_(1, below.long() + 1, probabilities * above)
 
 
 def cross_entropy(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

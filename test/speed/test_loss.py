@@ -54,6 +54,17 @@ def test_projection_keeps_mass_and_mean() -> None:
     torch.testing.assert_close(projected @ atoms, returns + discounts * (probabilities @ atoms))
 
 
+def test_projection_against_the_published_formula() -> None:
+    generator = torch.Generator().manual_seed(1)
+    atoms = torch.linspace(-1.0, 1.0, 21, dtype=torch.float64)
+    probabilities = torch.softmax(3.0 * torch.randn(200, 21, generator=generator).double(), -1)
+    returns, discounts = torch.randn(200, generator=generator).double(), torch.rand(200, generator=generator).double()
+    shifted = (returns[:, None] + discounts[:, None] * atoms).clamp(-1.0, 1.0)
+    nearness = (1.0 - (shifted[:, None, :] - atoms[None, :, None]).abs() / 0.1).clamp(0.0, 1.0)  # (B, i, j)
+    expected = (nearness * probabilities[:, None, :]).sum(2)
+    torch.testing.assert_close(loss.project(probabilities, returns, discounts, atoms), expected)
+
+
 def test_losses_by_hand() -> None:
     outputs = torch.log(torch.tensor([[0.25, 0.75], [0.5, 0.5]]))
     target = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
