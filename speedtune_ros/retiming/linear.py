@@ -121,7 +121,7 @@ class LinearRetimer:
         first = 0.0 if chunk.kind is TargetKind.COMMAND else chunk.dt
         entry = self._handover.entry(path, first, chunk.dt, splice, chunk.kind)
         x = (entry - first) / chunk.dt
-        speed, joint = self._firmware(slopes[int(min(x, len(slopes) - 1)) :], chunk.dt, ceiling.speed)
+        speed, joint = self._firmware(slopes[int(x) :], chunk.dt, ceiling.speed)
         reason, room = "", (len(slopes) - x) * chunk.dt
         fitting = room / self.brake_distance(1.0)
         if fitting < speed:

@@ -78,3 +78,28 @@ def test_only_the_first_candidate_is_blended() -> None:
     ensemble.blend(flat(0.0), 0.0)
     blended = ensemble.blend(flat(1.0, n=3), 0.0)
     assert blended.targets[:, 0, 0] == pytest.approx([0.5, 1.0, 1.0])
+
+
+def test_a_chunk_counts_up_to_its_very_last_target() -> None:
+    ensemble = TemporalEnsemble(weight=0.0)
+    ensemble.blend(flat(0.0), 0.0)
+    blended = ensemble.blend(flat(1.0), 9 * DT).targets[0, :, 0]
+    assert blended == pytest.approx([0.5] + [1.0] * 9)
+
+
+def test_states_that_agree_are_left_alone() -> None:
+    def line(start: float) -> Chunk:
+        path = np.repeat((start + DT * np.arange(1, 51))[:, None], NUM_JOINTS, axis=1)
+        return Chunk(0, path, DT, TargetKind.STATE)
+
+    ensemble = TemporalEnsemble()
+    for progress in (0.0, 0.113, 0.2):
+        chunk = line(progress)
+        assert ensemble.blend(chunk, progress).targets == pytest.approx(chunk.targets, abs=1e-6)
+
+
+def test_the_default_weight_is_acts() -> None:
+    ensemble = TemporalEnsemble()
+    ensemble.blend(flat(0.0), 0.0)
+    share = np.exp(-0.01) / (1.0 + np.exp(-0.01))
+    assert ensemble.blend(flat(1.0), 0.0).targets[0, 0, 0] == pytest.approx(share)

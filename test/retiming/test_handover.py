@@ -87,6 +87,14 @@ def test_desired_states_have_their_own_window_and_knots() -> None:
     assert enter(ramp(), splice(np.full(14, 0.27)), STATE, tolerance=0.0) == pytest.approx(0.29)
 
 
+def test_the_window_of_desired_states_is_bounded_too() -> None:
+    assert enter(ramp(), splice(np.full(14, 9.0)), STATE) == pytest.approx(0.4)
+
+
+def test_standing_still_inside_a_segment_enters_at_what_was_consumed() -> None:
+    assert enter(np.zeros((100, NUM_JOINTS)), splice(np.zeros(14), consumed=0.213)) == pytest.approx(0.213)
+
+
 def test_of_equally_near_points_the_first() -> None:
     path = ramp()
     path[10:] = path[10]  # stands still from s = 0.2 on
@@ -162,6 +170,6 @@ class TestJump:
         still = Splice(0, np.zeros(NUM_JOINTS), np.zeros(NUM_JOINTS), 0.0, 1.0, 0.2)
         felt = jump(still, np.full(NUM_JOINTS, -0.1), np.ones(NUM_JOINTS), 1.0)
         assert (felt.backward, felt.slip) == (0.0, 0.0)
-        assert felt.position == pytest.approx(0.1)
+        assert (felt.position, felt.velocity) == pytest.approx((0.1, 1.0))
         running = Splice(0, np.zeros(NUM_JOINTS), np.ones(NUM_JOINTS), 1.0, 1.0, 0.2)
         assert jump(running, np.full(NUM_JOINTS, -0.1), np.zeros(NUM_JOINTS), 0.0).slip == 0.0

@@ -6,7 +6,7 @@ import pytest
 from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS, JOINT_NAMES, NUM_JOINTS
 from speedtune_ros.errors import InvalidInputError
 from speedtune_ros.retiming.handover import HandoverConfig
-from speedtune_ros.retiming.linear import LinearRetimer, RetimerConfig, interpolate, make
+from speedtune_ros.retiming.linear import LinearRetimer, RetimerConfig, _extremes, interpolate, make
 from speedtune_ros.retiming.retimer import Ceiling, Splice
 from speedtune_ros.sampling import sample
 from speedtune_ros.types import Chunk, TargetKind
@@ -113,8 +113,32 @@ class TestRetime:
         shape = [1.0, 0.904508, 0.654508, 0.345492, 0.095492, 0.0]
         assert trajectory.speeds[47:] == pytest.approx(2.0 * np.array(shape), abs=1e-6)
         assert trajectory.positions[-1] == pytest.approx(np.full(NUM_JOINTS, 1.98), abs=1e-6)
+        assert trajectory.velocities[47:, 0] == pytest.approx(2.0 * np.array(shape), abs=1e-5)
         assert (trajectory.velocities[-1] == 0.0).all()
         assert trajectory.speeds[-1] == 0.0
+
+    def test_velocities_are_harmonic_means_by_hand(self) -> None:
+        """Rates 1, 3, -2, 0 and 4 per tick: 2*1*3/(1+3) = 1.5 between the first two, then turns and standstills."""
+        targets = np.zeros((100, NUM_JOINTS))
+        targets[1:6, 2] = np.cumsum([1.0, 3.0, -2.0, 0.0, 4.0])
+        targets[6:, 2] = 6.0 + 4.0 * np.arange(1, 95)
+        chunk = Chunk(0, targets, CONTROL_DT)
+        trajectory = LinearRetimer(FREE).retime(chunk, rest(targets[0]), Ceiling(1.0)).trajectory
+        assert trajectory.velocities[:7, 2] * CONTROL_DT == pytest.approx([1.0, 1.5, 0.0, 0.0, 0.0, 4.0, 4.0])
+        assert (trajectory.velocities[:, 3] == 0.0).all()  # a joint that stands still
+
+    def test_the_curve_stays_between_its_points_in_the_stop_too(self) -> None:
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            path = rng.uniform(-1.0, 1.0, (12, NUM_JOINTS)).cumsum(axis=0)
+            chunk = Chunk(0, path, CONTROL_DT)
+            trajectory = LinearRetimer(FREE).retime(chunk, rest(path[0]), Ceiling(rng.uniform(0.3, 2.0))).trajectory
+            low = np.minimum(trajectory.positions[:-1], trajectory.positions[1:]) - 1e-9
+            high = np.maximum(trajectory.positions[:-1], trajectory.positions[1:]) + 1e-9
+            for offset_ns in range(1_000_000, CONTROL_DT_NS, 1_000_000):
+                for i in range(len(low)):
+                    position = sample(trajectory, i * CONTROL_DT_NS + offset_ns).position
+                    assert ((low[i] <= position) & (position <= high[i])).all()
 
     def test_times_are_control_ticks(self) -> None:
         chunk = Chunk(0, ramp(), CONTROL_DT)
@@ -140,7 +164,7 @@ class TestRetime:
         moved = Splice(0, splice.position + 0.01, splice.velocity + 0.5, 2.0, 10.0, 0.2)
         retimer = LinearRetimer(RetimerConfig(HandoverConfig(slack=0.0)))
         report = retimer.retime(chunk, moved, Ceiling(2.0, "operator")).report
-        assert (report.stamp_ns, report.mode, report.handover) == (5, "linear", "nearest")
+        assert (report.stamp_ns, report.sequence, report.mode, report.handover) == (5, 0, "linear", "nearest")
         assert (report.requested_speed, report.mean_speed, report.peak_speed) == (2.0, 2.0, 2.0)
         assert (report.binding_limit, report.binding_joint, report.fallback_reason) == ("operator", "", "")
         assert report.entry == pytest.approx(0.2)
@@ -156,6 +180,17 @@ class TestRetime:
         assert (report.handover, report.binding_limit) == ("start", "none")
         assert report.position_jump == pytest.approx(0.3)
         assert (report.backward_step, report.slip) == (0.0, 0.0)
+
+    def test_a_handover_at_rest_is_not_a_start(self) -> None:
+        chunk = Chunk(0, ramp(), CONTROL_DT)
+        waiting = Splice(0, np.zeros(NUM_JOINTS), np.zeros(NUM_JOINTS), 0.0, 2.0, 0.0)
+        assert make().retime(chunk, waiting, Ceiling(1.0)).report.handover == "nearest"
+
+    def test_commands_at_demonstrated_speed_have_no_lead(self) -> None:
+        chunk = Chunk(0, ramp(), CONTROL_DT)
+        ahead = Splice(0, np.full(NUM_JOINTS, 0.25), np.ones(NUM_JOINTS), 1.0, 2.0, 0.2, lag=0.1)
+        retimer = LinearRetimer(RetimerConfig(HandoverConfig(slack=0.0)))
+        assert retimer.retime(chunk, ahead, Ceiling(1.0)).report.entry == pytest.approx(0.2)
 
     def test_desired_states_lie_one_step_later(self) -> None:
         chunk = Chunk(0, ramp(), CONTROL_DT, TargetKind.STATE)
@@ -186,6 +221,7 @@ class TestRetime:
         # 2 knots are 0.04 s: a stop from 0.8 takes 0.8 * 0.1 / 2
         assert retiming.report.mean_speed == pytest.approx(0.8)
         assert retiming.report.fallback_reason == "0.040 s of the chunk left: too short to stop from 3.00"
+        assert (retiming.report.binding_limit, retiming.report.binding_joint) == ("latency", "")
         assert retiming.trajectory.duration == pytest.approx(0.1)
         assert retiming.trajectory.positions[-1] == pytest.approx(chunk.targets[0, -1], abs=1e-6)
 
@@ -243,6 +279,39 @@ class TestFirmware:
             .report
         )
         assert (report.mean_speed, report.binding_limit, report.binding_joint) == (1.2, "latency", "")
+
+    def test_one_steep_knot_binds_even_if_ticks_would_step_over_it(self) -> None:
+        targets = ramp(rate=0.5)
+        targets[51:, 4] -= 0.1  # 4.5 rad per second of demonstration, backwards, for one knot
+        chunk = Chunk(0, targets, CONTROL_DT)
+        report = make(FREE, self.LIMIT).retime(chunk, rest(targets[0]), Ceiling(3.0)).report
+        assert np.pi / 4.5 / 1.5 <= report.mean_speed <= np.pi / 4.5 * (1 + 1e-6)
+        assert (report.binding_limit, report.binding_joint) == ("firmware", JOINT_NAMES[4])
+
+    @pytest.mark.parametrize(("seed", "k"), [(94, 5), (188, 27), (376, 23)])
+    def test_paths_that_find_new_corners_at_every_speed(self, seed: int, k: int) -> None:
+        """Found by search: four tries at a lower speed are not enough, the bound that needs no luck must do."""
+        rng = np.random.default_rng(seed)
+        assert rng.integers(3, 60) == k
+        path = np.cumsum(rng.normal(0, 1, (k, 14)) * (rng.random((k, 14)) < 0.3), 0)
+        limit = np.full(NUM_JOINTS, np.inf if seed % 3 else 1.0)
+        limit[0] = 1.0
+        ceiling = Ceiling(float(rng.uniform(0.1, 12.0)))
+        retiming = make(FREE, limit).retime(Chunk(0, path, CONTROL_DT), rest(path[0]), ceiling)
+        allowed = (limit * CONTROL_DT / np.abs(np.diff(path, axis=0)).max(axis=0)).min()
+        assert retiming.report.mean_speed == pytest.approx(allowed / 1.5, rel=1e-3)
+        assert retiming.trajectory.duration > 0.0
+        for stamp in range(0, round(retiming.trajectory.duration * 1e9), 5_000_000):
+            assert (np.abs(sample(retiming.trajectory, stamp).velocity) <= limit * (1 + 1e-6)).all()
+
+    def test_extremes_against_a_dense_search(self) -> None:
+        u = np.linspace(0.0, 1.0, 2001)[:, None]
+        a, b, c = np.random.default_rng(0).normal(size=(3, 500))
+        dense = np.abs(a * (1 - u) ** 2 + 2 * b * u * (1 - u) + c * u**2).max(axis=0)
+        found = np.maximum(_extremes(a, b, c), np.maximum(np.abs(a), np.abs(c)))
+        assert found == pytest.approx(dense, abs=1e-5)
+        assert (_extremes(np.zeros(1), np.ones(1), np.zeros(1)) == 0.5).all()
+        assert (_extremes(np.zeros(1), np.ones(1), np.full(1, 2.0)) == 0.0).all()
 
     def test_corners_between_ticks_obey_the_limit_too(self) -> None:
         """A zigzag at the limit: the curve must turn within a tick, so it has to be slower than its secants allow."""

@@ -103,6 +103,7 @@ class TestCadence:
         answer(scheduler, first, 1.0, after=3)
         second = ask(scheduler, START + 10 * TICK)
         assert second.committed[:, 0] == pytest.approx([0.14, 0.16, 0.18], abs=1e-6)
+        assert second.committed.dtype == np.float32
         assert ask(make(), START).committed.shape == (0, NUM_JOINTS)
 
     def test_an_unanswered_request_is_asked_again(self) -> None:
@@ -120,6 +121,8 @@ class TestCadence:
         assert scheduler.refused == {"invalid": 1}
         scheduler.refuse()
         assert scheduler.refused == {"invalid": 1}
+        scheduler.refuse("invalid")
+        assert scheduler.refused == {"invalid": 2}
         assert scheduler.due(START + 9 * TICK) is None
         assert ask(scheduler, START + 10 * TICK).sequence == 1
 
@@ -144,6 +147,16 @@ class TestCadence:
         with pytest.raises(InvalidInputError, match=r"chunk refused \(old\)"):
             answer(scheduler, request, 2.0)
         scheduler.accept(ramp(again, k=50), SpeedChoice(again.stamp_ns, 1.0), again.stamp_ns)  # a new horizon is fine
+
+
+def test_a_new_scheduler_rests_at_time_zero_and_trusts_the_command() -> None:
+    retimer = LinearRetimer(RetimerConfig(HandoverConfig(slack=0.0)))
+    scheduler = ChunkScheduler(retimer, SchedulerConfig())
+    assert scheduler.next_request_ns == 0
+    answer(scheduler, ask(scheduler, 0), 2.0)
+    request = ask(scheduler, 10 * TICK)
+    chunk = ramp(request, start=request.progress - 0.1)  # without a lag there is no window to look in
+    assert scheduler.accept(chunk, SpeedChoice(10 * TICK, 2.0), 10 * TICK).report.entry == 0.0
 
 
 class TestSync:
@@ -187,6 +200,11 @@ class TestCeilings:
         # k dt = 2 s must cover v * (0.4 + 0.4) and a stop of v * 0.05
         speed, limit = self.ceiling(3.0, latency=0.4)
         assert speed == pytest.approx(2.0 / 0.85)
+        assert limit == "latency"
+
+    def test_latency_may_demand_less_than_demonstrated_speed(self) -> None:
+        speed, limit = self.ceiling(1.0, latency=3.0)
+        assert speed == pytest.approx(2.0 / 6.05)
         assert limit == "latency"
 
     def test_latency_below_the_period(self) -> None:
@@ -318,6 +336,13 @@ class TestRefusals:
         message = rf"\(late\): expected a hand-over from {request.stamp_ns} ns on, got {request.stamp_ns - TICK}"
         self.refused(scheduler, "late", message, ramp(request), handover=request.stamp_ns - TICK)
 
+    def test_refusals_add_up(self) -> None:
+        scheduler = make()
+        for count in (1, 2):
+            with pytest.raises(InvalidInputError):
+                answer(scheduler, InferenceRequest(0, START))
+            assert scheduler.refused == {"unrequested": count}
+
     def test_a_start_that_is_not_a_pose(self) -> None:
         with pytest.raises(InvalidInputError, match=r"start position: expected shape \(14,\), got \(13,\)"):
             make().reset(np.zeros(13), 0)
@@ -340,12 +365,14 @@ class TestHandover:
 
     def test_nearest_goes_on_where_the_command_is(self) -> None:
         scheduler = make(lag=0.1)
-        reports = [retiming.report for retiming in self.behind(scheduler, 0.1, 2.0)]
+        retimings = self.behind(scheduler, 0.1, 2.0)
+        reports = [retiming.report for retiming in retimings]
         assert [report.handover for report in reports] == ["start", "nearest", "nearest", "nearest"]
         assert reports[1].entry == pytest.approx(0.1, abs=1e-3)  # (2 - 1) * lag, less the tolerance
         assert max(report.backward_step for report in reports) <= 1e-3 + 1e-6
         assert abs(scheduler.slip) < 3e-3
         assert reports[2].sequence == 2
+        assert retimings[2].trajectory.sequence == 2
 
     def test_without_the_lag_it_steps_back_and_says_so(self) -> None:
         scheduler = make(lag=0.0)

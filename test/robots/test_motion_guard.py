@@ -60,7 +60,6 @@ class TestPasses:
         for dtype in (np.float32, np.int64):
             assert guard.check(np.ones(NUM_JOINTS, dtype)).refusal == ""
 
-
     def test_a_buffer_reused_by_the_caller_changes_nothing(self) -> None:
         guard = MotionGuard(limits(), START)
         target = START.copy()
@@ -108,8 +107,10 @@ class TestRefuses:
     def test_refuse_from_outside(self) -> None:
         guard = MotionGuard(limits(), START)
         guarded = guard.refuse("stale")
-        assert (guarded.refusal, guard.refused) == ("stale", 1)
+        assert (guarded.refusal, guarded.saturated, guard.refused) == ("stale", False, 1)
         assert (guarded.command == START).all()
+        guard.refuse("stale")
+        assert guard.refused == 2
 
 
 class TestClips:
@@ -143,6 +144,8 @@ class TestClips:
     def test_a_start_outside(self) -> None:
         guard = MotionGuard(limits(), np.full(NUM_JOINTS, 3.0))
         assert (guard.last == 1.0).all()
+        guard.reset(np.full(NUM_JOINTS, -3.0))
+        assert (guard.last == np.where(np.isin(np.arange(NUM_JOINTS), GRIPPERS), 0.0, -1.0)).all()
 
 
 class TestSaturates:
