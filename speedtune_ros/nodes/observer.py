@@ -52,22 +52,25 @@ class Observer:
         """The observation as of `stamp_ns`, waiting for what is still under way. Raises Refused."""
         deadline = time.monotonic() + timeout_s
         with self._arrived:
+            newest_ns = self._states[-1].stamp_ns if self._states else stamp_ns  # before any wait for images
+            first: Refused | None = None  # what was missing; while waiting the rest grows old too
             while True:
                 try:
-                    state, images = self._state(stamp_ns), self._select(stamp_ns)
+                    state, images = self._state(stamp_ns, newest_ns), self._select(stamp_ns)
                     break
-                except Refused:
+                except Refused as error:
+                    first = error if first is None or first.reason == "no_state" else first
                     left = deadline - time.monotonic()
                     if left <= 0.0:
-                        raise
+                        raise first from None
                     self._arrived.wait(left)
         return Observation(state, {name: decode(image) for name, image in images.items()})
 
-    def _state(self, stamp_ns: int) -> RobotState:
+    def _state(self, stamp_ns: int, newest_ns: int) -> RobotState:
         state = next((state for state in reversed(self._states) if state.stamp_ns == stamp_ns), None)
         if state is None:
             raise Refused("no_state", f"no joint state of stamp {stamp_ns}; {len(self._states)} kept")
-        age = (self._states[-1].stamp_ns - stamp_ns) * 1e-9
+        age = (newest_ns - stamp_ns) * 1e-9
         silence = time.monotonic() - self._heard
         if not self._exact and max(age, silence) > self._state_age_s:
             raise Refused("stale_state", f"joint state: {max(age, silence):.3f} s old, limit {self._state_age_s} s")
