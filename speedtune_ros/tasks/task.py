@@ -33,5 +33,6 @@ class Task(Protocol):
 # Where each task's class is. A new task adds its line here.
 TASKS: dict[str, str] = {
     "insertion": "speedtune_ros.tasks.insertion:Insertion",
+    "tea_bag": "speedtune_ros.tasks.tea_bag:TeaBag",
     "transfer_cube": "speedtune_ros.tasks.transfer_cube:TransferCube",
 }
