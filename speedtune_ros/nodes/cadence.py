@@ -55,3 +55,18 @@ class Cadence:
             self.missed += late > self.period_ns // 2
             self._tick()
             deadline += self.period_ns * (1 + late // self.period_ns)
+
+
+class Pace:
+    """How many simulated seconds pass in one real second, over the last `ticks` ticks."""
+
+    def __init__(self, ticks: int = 50) -> None:
+        self._marks: deque[tuple[int, int]] = deque(maxlen=ticks + 1)
+
+    def mark(self, stamp_ns: int, steady_ns: int) -> float:
+        """Note the stamp of a tick and when it was; the pace since the oldest mark, 0 at the first one."""
+        if self._marks and stamp_ns < self._marks[-1][0]:
+            self._marks.clear()
+        self._marks.append((stamp_ns, steady_ns))
+        stamp, steady = self._marks[0]
+        return (stamp_ns - stamp) / (steady_ns - steady) if steady_ns > steady else 0.0

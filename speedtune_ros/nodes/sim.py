@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from speedtune_msgs.srv import SimReset, SimStep
 from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS
 from speedtune_ros.config import option
 from speedtune_ros.errors import ConfigError, SpeedtuneError
-from speedtune_ros.nodes.cadence import Cadence
+from speedtune_ros.nodes.cadence import Cadence, Pace
 from speedtune_ros.nodes.conversions import to_stamp
 from speedtune_ros.nodes.driver_port import DriverPort
 from speedtune_ros.nodes.images import encode
@@ -37,7 +38,7 @@ class SimConfig:
     task: str = option("transfer_cube", "the scene and its reward")
     profile: str = option("act", "dynamics profile of the arms", choices=("act", "identified", "hardware"))
     cameras: tuple[str, ...] = option(
-        ("top:96x96",), "cameras to render, each name:HEIGHTxWIDTH or name (480x640); an empty text for none"
+        ("top:192x192",), "cameras to render, each name:HEIGHTxWIDTH or name (480x640); an empty text for none"
     )
     camera_rate_hz: float = option(30.0, "frames a second of each camera in real time", minimum=0.1, maximum=120.0)
     lockstep: bool = option(False, "wait for the stages at every request tick instead of running in real time")
@@ -59,6 +60,7 @@ class SimNode(StageNode[SimConfig]):
         self._status = self.publisher("sim_status")
         self._frames = {name: self.publisher("camera/<name>/image_raw", image_topic(name)) for name in self._cameras}
         self._frame_count = 0
+        self._pace = Pace()
         self.create_service(SimReset, "sim/reset", self._reset)
         self.create_service(SimStep, "sim/step", self._step)
         self._start()
@@ -115,7 +117,7 @@ class SimNode(StageNode[SimConfig]):
             reward=float(simulation.reward),
             max_reward=float(simulation.max_reward),
             success=bool(simulation.success),
-            real_time_factor=0.0 if self.config.lockstep else self.config.real_time_factor,
+            real_time_factor=self._pace.mark(simulation.now_ns, time.monotonic_ns()),
         )
         message.header.stamp = to_stamp(simulation.now_ns)
         self._status.publish(message)

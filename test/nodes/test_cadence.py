@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from speedtune_ros.nodes.cadence import Cadence
+from speedtune_ros.nodes.cadence import Cadence, Pace
 
 
 def run(tick, period_s, seconds):
@@ -57,3 +57,12 @@ def test_stop_waits_for_the_tick_under_way():
 @pytest.mark.parametrize("period_s", [0.02, 0.005])
 def test_period(period_s):
     assert Cadence(period_s, lambda: None, "test").period_ns == round(period_s * 1e9)
+
+
+def test_pace_is_simulated_time_over_real_time():
+    pace = Pace(ticks=2)
+    assert pace.mark(1_000, 50_000) == 0.0
+    assert pace.mark(2_000, 50_500) == 2.0
+    assert pace.mark(3_000, 52_000) == 1.0
+    assert pace.mark(4_000, 52_500) == 1.0  # 2000 in 2000: the first mark is forgotten
+    assert pace.mark(500, 60_000) == 0.0  # another episode's clock
