@@ -248,9 +248,9 @@ def _extremes(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
 def _velocities(steps: np.ndarray, profile: _Profile) -> np.ndarray:
     """Velocities (m, 14) per tick at points that are steps (m-1, 14) apart; the last is 0.
 
-    Harmonic means of the path's rates, 0 where the direction turns, times the share of speed; at most 3 times either
-    step. The Hermite curve then never leaves the range of the two points around it, so position limits hold between
-    ticks (Fritsch and Butland 1984, https://doi.org/10.1137/0905021).
+    Harmonic means of the path's rates, 0 where the direction turns, times the share of speed; at most 3 times the
+    next step, which the stop makes short. The Hermite curve then never leaves the range of the two points around it,
+    so position limits hold between ticks (Fritsch and Butland 1984, https://doi.org/10.1137/0905021).
     """
     rates = steps / profile.widths
     velocities = np.zeros((len(steps) + 1, NUM_JOINTS))
@@ -263,8 +263,7 @@ def _velocities(steps: np.ndarray, profile: _Profile) -> np.ndarray:
     np.divide(product, total, out=velocities[1:-1], where=rising)
     stop = velocities[profile.cruise + 1 : -1]
     stop *= profile.shares[profile.cruise + 1 : -1, None]
-    most = 3.0 * np.abs(steps[profile.cruise :])
-    most = np.minimum(most[:-1], most[1:])
+    most = 3.0 * np.abs(steps[profile.cruise + 1 :])
     np.minimum(stop, most, out=stop)
     np.maximum(stop, -most, out=stop)
     return velocities

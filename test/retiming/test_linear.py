@@ -127,6 +127,18 @@ class TestRetime:
         assert trajectory.velocities[:7, 2] * CONTROL_DT == pytest.approx([1.0, 1.5, 0.0, 0.0, 0.0, 4.0, 4.0])
         assert (trajectory.velocities[:, 3] == 0.0).all()  # a joint that stands still
 
+    def test_the_stop_of_a_path_that_slows_down_sharply_by_hand(self) -> None:
+        """Rates 10 and 0.1 around a point in the last tick of the stop: 3 times its step, less than the mean."""
+        config = RetimerConfig(brake_time=0.04)  # two ticks: after (1 + 2 / pi) / 2 ticks of motion, half the speed
+        last = 1.0 - (1.0 + 2.0 / np.pi) / 2.0
+        v = 1.0 / last  # so that the last tick is exactly the last knot
+        targets = np.zeros((100, NUM_JOINTS))
+        targets[:, 0] = np.concatenate((10.0 * np.arange(99), [980.1]))
+        chunk = Chunk(0, targets, CONTROL_DT)
+        trajectory = LinearRetimer(config).retime(chunk, moving(chunk, 99.0 - 11.0 * v, v), Ceiling(v)).trajectory
+        assert trajectory.positions[-2:, 0] == pytest.approx([980.0, 980.1], abs=1e-3)
+        assert trajectory.velocities[-2, 0] * CONTROL_DT == pytest.approx(3.0 * 0.1, rel=1e-2)
+
     def test_the_curve_stays_between_its_points_in_the_stop_too(self) -> None:
         rng = np.random.default_rng(0)
         for _ in range(20):
@@ -280,11 +292,12 @@ class TestFirmware:
         )
         assert (report.mean_speed, report.binding_limit, report.binding_joint) == (1.2, "latency", "")
 
-    def test_one_steep_knot_binds_even_if_ticks_would_step_over_it(self) -> None:
+    @pytest.mark.parametrize("v", [3.0, 12.0])
+    def test_one_steep_knot_binds_even_if_ticks_would_step_over_it(self, v: float) -> None:
         targets = ramp(rate=0.5)
         targets[51:, 4] -= 0.1  # 4.5 rad per second of demonstration, backwards, for one knot
         chunk = Chunk(0, targets, CONTROL_DT)
-        report = make(FREE, self.LIMIT).retime(chunk, rest(targets[0]), Ceiling(3.0)).report
+        report = make(FREE, self.LIMIT).retime(chunk, rest(targets[0]), Ceiling(v)).report
         assert np.pi / 4.5 / 1.5 <= report.mean_speed <= np.pi / 4.5 * (1 + 1e-6)
         assert (report.binding_limit, report.binding_joint) == ("firmware", JOINT_NAMES[4])
 
