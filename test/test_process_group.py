@@ -15,7 +15,8 @@ import pytest
 from speedtune_ros.processes import Grace, ProcessGroup, describe
 
 QUICK = Grace(interrupt=0.5, terminate=0.5)
-POLITE = "import time; print('up', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('bye')"
+PATIENT = Grace(interrupt=20.0, terminate=20.0)
+POLITE = "import time\ntry: print('up', flush=True); time.sleep(60)\nexcept KeyboardInterrupt: print('bye')"
 DEAF = (
     "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); {more} print('up', flush=True); time.sleep(60)"
 )
@@ -60,7 +61,7 @@ def start(group: ProcessGroup, output: io.StringIO, **codes: str) -> None:
 def test_lines_are_prefixed_and_an_interrupt_is_enough(group: ProcessGroup, output: io.StringIO) -> None:
     start(group, output, one=POLITE, two=POLITE)
     assert group.ended() == {}
-    assert group.stop(QUICK) == {"one": 0, "two": 0}
+    assert group.stop(PATIENT) == {"one": 0, "two": 0}
     assert sorted(output.getvalue().splitlines()) == ["[one] bye", "[one] up", "[two] bye", "[two] up"]
 
 
