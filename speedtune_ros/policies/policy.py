@@ -47,4 +47,3 @@ class Policy(Protocol):
 LOADERS: dict[str, str] = {
     "act": "speedtune_ros.policies.act:load",
 }
-
