@@ -65,12 +65,12 @@ class _Slot:
         self._recorder = Recorder(episode, trace, self._driver, self._scheduler)
 
     def advance(self) -> Query | EpisodeResult:
-        """Run to the next request, or to the end of the episode."""
+        """Run to the next request, or to the end of the episode; a latched driver ends it at once."""
         simulation, recorder = self.simulation, self._recorder
         assert recorder is not None
         while True:
             over = simulation.steps >= self._limit or (simulation.success and self._config.stop_on_success)
-            if over:
+            if over or self._driver.trouble:
                 return recorder.result(simulation)
             request = self._scheduler.due(simulation.now_ns)
             if request is not None:
@@ -78,15 +78,15 @@ class _Slot:
             self._tick(recorder)
 
     def answer(self, chunk: Chunk, choice: SpeedChoice) -> None:
-        """Re-time the chunk and hand it to the driver; an invalid one is counted and asked for again."""
+        """Re-time the chunk and hand it to the driver; one that either refuses is counted and asked for again."""
         assert self._recorder is not None
         now_ns = self.simulation.now_ns
         try:
             retiming = self._scheduler.accept(chunk, choice, self._scheduler.handover_ns(now_ns))
+            self._driver.load(retiming.trajectory)
         except InvalidInputError:
             self._scheduler.refuse()
             return
-        self._driver.load(retiming.trajectory)
         self._recorder.report(retiming.report)
 
     def _tick(self, recorder: Recorder) -> None:

@@ -43,7 +43,8 @@ class EpisodeResult:
     steps: control steps run; success_step: steps to the first success or None; realised_speed: mean `sdot` with what
     hand-over jumps gained or lost; slip: that share of it [s]; tracking_error_rms [rad], over arm joints and ticks;
     handover_jumps, backward_steps (hand-overs,) [rad], the episode's start left out; binding_limits: chunks by limit;
-    refused, saturated: counts of the motion guard, refused chunks included.
+    refused, saturated: counts of the motion guard, refused chunks included; trouble: what latched the driver and so
+    ended the episode, as `fault: ...`, else empty.
     """
 
     episode: Episode
@@ -61,6 +62,7 @@ class EpisodeResult:
     refused: int
     saturated: int
     trace: Trace | None = None
+    trouble: str = ""
 
 
 class Recorder:
@@ -114,6 +116,7 @@ class Recorder:
             refused,
             saturated,
             self._trace(commands, qpos, speeds) if self.traces else None,
+            self._driver.trouble,
         )
 
     def _refused(self) -> int:

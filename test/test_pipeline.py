@@ -5,13 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS, NUM_JOINTS
+from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS, NUM_JOINTS, start_pose
 from speedtune_ros.errors import ConfigError
+from speedtune_ros.evaluation.evaluate import to_sample
 from speedtune_ros.expert import ExpertPolicy
 from speedtune_ros.pipeline import Pipeline, PipelineConfig
 from speedtune_ros.pipeline_trace import EpisodeResult
 from speedtune_ros.policies.policy import PolicyInfo
 from speedtune_ros.registry import make_simulation, make_speed_policy, make_task
+from speedtune_ros.report.trace_runs import run_of_result
 from speedtune_ros.retiming.handover import HandoverConfig
 from speedtune_ros.retiming.linear import RetimerConfig
 from speedtune_ros.retiming.scheduler import SchedulerConfig
@@ -205,6 +207,39 @@ def test_a_bad_chunk_is_counted_asked_for_again_and_moves_nothing(simulations: d
     result = run(simulations["act"][:1], "constant:1", policy=policy)[0]
     assert result.success
     assert result.refused == len(policy.batches) // 2
+
+
+class Far(Counting):
+    """A target out of reach, for ever."""
+
+    def infer(self, queries: Mapping[int, Query], candidates: int = 1) -> dict[int, Chunk]:
+        far = np.tile(start_pose(0.1), (100, 1))
+        far[:, 0] += 2.0
+        return {slot: Chunk(query.observation.stamp_ns, far, CONTROL_DT) for slot, query in queries.items()}
+
+
+def test_a_fault_ends_the_episode_at_once_and_the_next_runs(simulations: dict[str, list[Simulation]]) -> None:
+    faulted, next_one = run(simulations["identified"][:1], n=2, policy=Far(), trace=True)
+    for result in (faulted, next_one):
+        assert (result.success, result.steps) == (False, 25)  # 0.5 s out of reach
+        assert result.trouble == "fault: target out of reach for 0.5 s"
+        assert to_sample(result).trouble == result.trouble
+    assert run_of_result(faulted, "2x").reason == faulted.trouble
+    assert run(simulations["identified"][:1], time_limit_steps=5)[0].trouble == ""
+
+
+def test_a_trajectory_that_a_stopped_driver_refuses_is_counted(simulations: dict[str, list[Simulation]]) -> None:
+    class Stopping(Counting):
+        """The stop is pressed while the second chunk is inferred."""
+
+        def infer(self, queries: Mapping[int, Query], candidates: int = 1) -> dict[int, Chunk]:
+            if self.batches:
+                pipeline._slots[0]._driver.stop()
+            return super().infer(queries, candidates)
+
+    pipeline = Pipeline(simulations["act"][:1], Stopping(), make_speed_policy("constant:2"))
+    (result,) = pipeline.run(episodes(1))
+    assert (result.steps, result.trouble, result.refused) == (10, "stopped", 1)
 
 
 def test_frames_of_a_trace(simulations: dict[str, list[Simulation]]) -> None:

@@ -58,6 +58,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         f"success_rate, {result['episodes']} episodes": rate,
         **{key: _number(result[key], unit) for key, unit in UNITS.items()},
     }
+    named |= {f"episodes ended by {trouble}": str(count) for trouble, count in result.get("troubles", {}).items()}
     return [f"{what}, seeds {first} to {last}", *(f"  {key:<34} {value}" for key, value in named.items())]
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -162,6 +163,7 @@ def summarise(
         "seed": seeds[0],
         **{key: value if math.isfinite(value) else None for key, value in figures.items()},
         "config": resolved(config),
+        "troubles": dict(Counter(sample.trouble for sample in samples if sample.trouble)),
         "samples": [sample.to_dict() for sample in samples],
         "baseline_samples": _times(baseline),
         "demonstration_samples": _times(demonstrations),
@@ -219,6 +221,7 @@ def to_sample(result: EpisodeResult) -> EpisodeSample:
         fallbacks=int(result.fallbacks),
         refused=int(result.refused),
         saturated=int(result.saturated),
+        trouble=result.trouble,
     )
 
 

@@ -16,7 +16,8 @@ from speedtune_ros.errors import ConfigError, DataError
 class EpisodeSample:
     """One episode, as the JSON keeps it: enough to recompute every figure.
 
-    steps: control steps run; success_step: control steps to first success; jumps at each hand-over [rad].
+    steps: control steps run; success_step: control steps to first success; jumps at each hand-over [rad];
+    trouble: what latched the driver and so ended the episode, else empty.
     """
 
     seed: int
@@ -31,6 +32,7 @@ class EpisodeSample:
     fallbacks: int = 0
     refused: int = 0
     saturated: int = 0
+    trouble: str = ""
 
     @property
     def success(self) -> bool:

@@ -21,7 +21,7 @@ def run_of_result(result: EpisodeResult, mode: str) -> ReportRun:
         seed=result.episode.seed,
         success=result.success,
         duration=steps * CONTROL_DT,
-        reason="success" if result.success else "time_limit",
+        reason="success" if result.success else result.trouble or "time_limit",
         times=(trace.stamps - first) * 1e-9,
         commands=trace.commands,
         reached=trace.qpos,

@@ -90,6 +90,13 @@ class Driver:
         """Commands the guard saturated, since construction."""
         return self._guard.saturated
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing moves any more: `stopped` or `fault: ...`; empty unless latched."""
+        if self._latched is None:
+            return ""
+        return "stopped" if self._latched is DriverState.STOPPED else f"fault: {', '.join(self._faults)}"
+
     def load(self, trajectory: Trajectory) -> None:
         """Play the trajectory from its start on; what plays until then stays. Raises InvalidInputError."""
         if self._latched is not None:
