@@ -44,7 +44,8 @@ class EpisodeResult:
     hand-over jumps gained or lost; slip: that share of it [s]; tracking_error_rms [rad], over arm joints and ticks;
     handover_jumps, backward_steps (hand-overs,) [rad], the episode's start left out; binding_limits: chunks by limit;
     refused, saturated: counts of the motion guard, refused chunks included; trouble: what latched the driver and so
-    ended the episode, as `fault: ...`, else empty.
+    ended the episode, as `fault: ...`, else empty; commanded_speed: mean over the chunks of what the speed policy asked
+    for, 0 without a chunk.
     """
 
     episode: Episode
@@ -63,6 +64,7 @@ class EpisodeResult:
     saturated: int
     trace: Trace | None = None
     trouble: str = ""
+    commanded_speed: float = 0.0
 
 
 class Recorder:
@@ -117,6 +119,7 @@ class Recorder:
             saturated,
             self._trace(commands, qpos, speeds) if self.traces else None,
             self._driver.trouble,
+            float(np.mean([report.requested_speed for report in self._reports])) if self._reports else 0.0,
         )
 
     def _refused(self) -> int:

@@ -225,7 +225,8 @@ def test_a_fault_ends_the_episode_at_once_and_the_next_runs(simulations: dict[st
         assert result.trouble == "fault: target out of reach for 0.5 s"
         assert to_sample(result).trouble == result.trouble
     assert run_of_result(faulted, "2x").reason == faulted.trouble
-    assert run(simulations["identified"][:1], time_limit_steps=5)[0].trouble == ""
+    untroubled = run(simulations["identified"][:1], time_limit_steps=5)[0]
+    assert (untroubled.trouble, untroubled.commanded_speed) == ("", 2.0)
 
 
 def test_a_trajectory_that_a_stopped_driver_refuses_is_counted(simulations: dict[str, list[Simulation]]) -> None:

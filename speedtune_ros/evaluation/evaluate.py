@@ -64,10 +64,11 @@ class EvaluationConfig:
         """The scripted expert at its own pace: the baseline of `demo_speedup`."""
         return EvaluationConfig(task=self.task, policy="expert", dynamics=self.dynamics)
 
-    def commanded_speed(self) -> float:
-        """The speed of a constant policy; 1 where the speed is chosen as it goes."""
+    def commanded_speed(self, samples: Sequence[EpisodeSample]) -> float:
+        """The speed of a constant policy; otherwise the mean of what it chose in `samples`, 1 if they do not say."""
         kind, _, argument = self.speed.partition(":")
-        return float(argument) if kind == "constant" else 1.0
+        chosen = [sample.commanded_speed for sample in samples if sample.commanded_speed > 0.0]
+        return float(argument) if kind == "constant" else metrics.mean(chosen) if chosen else 1.0
 
 
 def evaluate(
@@ -150,7 +151,9 @@ def summarise(
         "acceleration": metrics.acceleration(baseline or (), samples),
         "demo_speedup": metrics.demo_speedup(demonstrations or (), samples),
         "mean_success_duration_s": metrics.mean(metrics.steps_to_success(samples)) * CONTROL_DT,
-        "successes_per_minute": metrics.successes_per_minute(samples, CONTROL_DT, nominal, config.commanded_speed()),
+        "successes_per_minute": metrics.successes_per_minute(
+            samples, CONTROL_DT, nominal, config.commanded_speed(samples)
+        ),
         "realised_speed_mean": metrics.mean([s.realised_speed for s in samples]),
         "tracking_error_rad_rms": metrics.pooled_rms(
             [s.tracking_error_rad_rms for s in samples], [s.steps for s in samples]
@@ -222,6 +225,7 @@ def to_sample(result: EpisodeResult) -> EpisodeSample:
         refused=int(result.refused),
         saturated=int(result.saturated),
         trouble=result.trouble,
+        commanded_speed=round(float(result.commanded_speed), 6),
     )
 
 

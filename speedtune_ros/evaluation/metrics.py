@@ -76,8 +76,9 @@ def demo_speedup(demonstrations: Sequence[Run], runs: Sequence[Run]) -> float:
 def successes_per_minute(runs: Sequence[Run], dt: float, nominal_steps: int, speed: float) -> float:
     """Successes / all time spent [1/min].
 
-    A success costs its time to first success. A failure is charged in full until the time limit: what it ran,
-    and at least the nominal episode length / commanded speed. dt [s] a control step.
+    A success costs its time to first success. A failure is charged in full until the time limit: the larger of what
+    it ran and nominal_steps / speed, so that one which ended early (a fault) is not cheap. speed: the mean commanded
+    over all `runs`; dt [s] a control step.
     """
     limit = nominal_steps / speed
     spent = sum(max(run.steps, limit) if run.success_step is None else run.success_step for run in runs)

@@ -17,7 +17,8 @@ class EpisodeSample:
     """One episode, as the JSON keeps it: enough to recompute every figure.
 
     steps: control steps run; success_step: control steps to first success; jumps at each hand-over [rad];
-    trouble: what latched the driver and so ended the episode, else empty.
+    trouble: what latched the driver and so ended the episode, else empty; commanded_speed: mean of
+    what the speed policy asked for, 0 if it asked for nothing (or the file does not say).
     """
 
     seed: int
@@ -33,6 +34,7 @@ class EpisodeSample:
     refused: int = 0
     saturated: int = 0
     trouble: str = ""
+    commanded_speed: float = 0.0
 
     @property
     def success(self) -> bool:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError, UnknownNameError
-from speedtune_ros.evaluation.evaluate import EvaluationConfig, evaluate, parse_seeds
+from speedtune_ros.evaluation.evaluate import EvaluationConfig, evaluate, parse_seeds, summarise
 from speedtune_ros.evaluation.samples import EpisodeSample, SampleFile
 from speedtune_ros.evaluation.workers import run_seeds
+from speedtune_ros.registry import make_task
 
 KEYS = [
     "task",
@@ -142,3 +143,14 @@ def test_a_failing_worker_is_reported_in_its_own_words() -> None:
 def test_a_dead_worker_is_noticed() -> None:
     with pytest.raises(SpeedtuneError, match="ended with exit codes"):
         list(run_seeds(dying, range(4), 2))
+
+
+def test_failures_are_charged_at_the_mean_speed_that_was_commanded() -> None:
+    # 100 steps to success, a fault after 10: charged half the nominal steps, for 3x and 1x were asked for.
+    samples = [EpisodeSample(0, 100, 100, commanded_speed=3.0), EpisodeSample(1, 10, None, commanded_speed=1.0)]
+    phase = EvaluationConfig(policy="expert", speed="phase:4,1")
+    nominal = make_task(phase.task).episode_steps
+    figure = summarise(phase, [0, 1], samples, None, None)["successes_per_minute"]
+    assert figure == pytest.approx(60.0 / (0.02 * (100 + nominal / 2.0)))
+    assert phase.commanded_speed([EpisodeSample(2, 10, None)]) == 1.0  # samples that do not say
+    assert EvaluationConfig(speed="constant:2.5").commanded_speed(samples) == 2.5
