@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from speedtune_ros.aloha import CAMERAS
 from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
-from speedtune_ros.registry import policy_cameras
+from speedtune_ros.registry import make_speed_policy, policy_cameras
 from speedtune_ros.retiming.retimer import FACTORIES as RETIMERS
 from speedtune_ros.share import share_path
+from speedtune_ros.speed.speed_policy import split_spec
 from speedtune_ros.tasks.task import TASKS
 
 SWITCH = ("true", "false")
@@ -137,7 +138,7 @@ def arguments(robot: str = "sim", robots: tuple[str, ...] = ("sim", "real")) -> 
 
 
 def resolve(given: Mapping[str, str]) -> dict[str, str]:
-    """Every launch argument's value, defaults filled in. Raises ConfigError, UnknownNameError."""
+    """Every launch argument's value, defaults filled in. Raises ConfigError, InvalidInputError, UnknownNameError."""
     known = {argument.name: argument for argument in ARGUMENTS}
     for name in given:
         if name not in known:
@@ -150,6 +151,8 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
         values["dynamics"] = "act" if values["robot"] == "sim" else "hardware"
     if values["robot"] == "real" and values["lockstep"] == "true":
         raise ConfigError("lockstep: only a simulation can wait; expected robot sim, got real")
+    if split_spec(values["speed"])[0] == "constant":
+        make_speed_policy(values["speed"])  # refuses a bad speed before anything starts
     if values["cameras"] == "auto":
         values["cameras"] = _policy_cameras(values)
     return values
@@ -165,7 +168,7 @@ def _policy_cameras(values: Mapping[str, str]) -> str:
 
 
 def processes(given: Mapping[str, str]) -> tuple[Process, ...]:
-    """What runs for the launch arguments `given`. Raises ConfigError, UnknownNameError."""
+    """What runs for the launch arguments `given`. Raises as `resolve` does."""
     values = resolve(given)
     running: list[Process] = []
     for node in NODES:
@@ -213,8 +216,6 @@ def _typed(argument: str, text: str) -> object:
         return text == "true"
     if argument == "real_time_factor":
         return _number(argument, text)
-    if argument == "speed" and re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", text):
-        return f"constant:{text}"
     return text
 
 

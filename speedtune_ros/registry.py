@@ -87,10 +87,13 @@ def shipped_checkpoint(policy: str, task: str, profile: str) -> Path:
 
 
 def make_speed_policy(spec: str) -> SpeedPolicy:
-    """A speed policy from its name and argument, as `constant:2`. Raises UnknownNameError and ConfigError."""
-    from speedtune_ros.speed.speed_policy import FACTORIES
+    """A speed policy from its name and argument, as `constant:2`; a plain number is a constant speed.
 
-    name, _, argument = spec.partition(":")
+    Raises UnknownNameError, ConfigError, and InvalidInputError for a speed that is not finite and above 0.
+    """
+    from speedtune_ros.speed.speed_policy import FACTORIES, split_spec
+
+    name, argument = split_spec(spec)
     return _named("speed policy", name, FACTORIES)(argument)
 
 

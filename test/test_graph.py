@@ -9,7 +9,7 @@ import yaml
 
 from speedtune_ros import graph
 from speedtune_ros.config import read_parameters
-from speedtune_ros.errors import ConfigError, UnknownNameError
+from speedtune_ros.errors import ConfigError, InvalidInputError, UnknownNameError
 from speedtune_ros.policies.checkpoint import CheckpointCard, write_checkpoint
 
 STAGES = {"retimer", "speed_policy", "task_policy", "episode"}
@@ -50,7 +50,7 @@ def test_recording_adds_the_recorder() -> None:
 
 def test_arguments_reach_every_node_they_concern() -> None:
     found = running(task="transfer_cube", policy="expert", speed="2", dynamics="identified", lockstep="true")
-    assert found["speed_policy"].parameters == {"speed": "constant:2", "lockstep": True}
+    assert found["speed_policy"].parameters == {"speed": "2", "lockstep": True}
     assert found["task_policy"].parameters["policy"] == "expert"
     assert {p.parameters["profile"] for p in found.values() if "profile" in p.parameters} == {"identified"}
     assert {p.parameters["lockstep"] for p in found.values() if "lockstep" in p.parameters} == {True}
@@ -63,12 +63,9 @@ def test_dynamics_follow_the_robot() -> None:
     assert running(robot="real", dynamics="act")["retimer"].parameters["profile"] == "act"
 
 
-@pytest.mark.parametrize(
-    ("text", "parameter"),
-    [("1.5", "constant:1.5"), ("2", "constant:2"), ("constant:3", "constant:3"), ("phase:table", "phase:table")],
-)
-def test_a_bare_number_is_a_constant_speed(text: str, parameter: str) -> None:
-    assert running(speed=text)["speed_policy"].parameters["speed"] == parameter
+@pytest.mark.parametrize("text", ["1.5", "2", "2e-1", "constant:3", "phase:table"])
+def test_the_speed_is_passed_on_as_it_is(text: str) -> None:
+    assert running(speed=text)["speed_policy"].parameters["speed"] == text
 
 
 def test_a_user_s_parameter_file_lies_over_the_shipped_one() -> None:
@@ -88,6 +85,8 @@ def test_a_user_s_parameter_file_lies_over_the_shipped_one() -> None:
         ({"cameras": "top:96"}, ConfigError, "cameras: expected name or name:HEIGHTxWIDTH, .* got 'top:96'"),
         ({"cameras": "top:0x96"}, ConfigError, "cameras: expected name or name:HEIGHTxWIDTH"),
         ({"cameras": "top,top:96x96"}, ConfigError, "cameras: 'top' is given twice"),
+        ({"speed": "nan"}, InvalidInputError, "speed: expected a finite number above 0, got nan"),
+        ({"speed": "constant:-1"}, InvalidInputError, "speed: expected a finite number above 0, got -1"),
         ({"real_time_factor": "fast"}, ConfigError, "real_time_factor: expected a number, got 'fast'"),
     ],
 )

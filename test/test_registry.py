@@ -8,13 +8,13 @@ import pytest
 
 from speedtune_ros import registry
 from speedtune_ros.aloha import CONTROL_DT, NUM_JOINTS
-from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
+from speedtune_ros.errors import CheckpointError, ConfigError, InvalidInputError, UnknownNameError
 from speedtune_ros.policies.policy import LOADERS
 from speedtune_ros.retiming.linear import RetimerConfig
 from speedtune_ros.retiming.retimer import FACTORIES, Ceiling, Splice
 from speedtune_ros.speed.speed_policy import FACTORIES as SPEED_POLICIES
 from speedtune_ros.tasks.task import TASKS
-from speedtune_ros.types import Chunk, TargetKind
+from speedtune_ros.types import Chunk, InferenceRequest, Observation, Query, RobotState, TargetKind
 
 
 def test_unknown_names_list_what_exists() -> None:
@@ -39,6 +39,16 @@ def test_speed_policy_argument() -> None:
     assert registry.make_speed_policy("constant:2.5").choose({}) == {}
     with pytest.raises(ConfigError, match="expected a number after 'constant:', got 'fast'"):
         registry.make_speed_policy("constant:fast")
+
+
+@pytest.mark.parametrize("prefix", ["", "constant:"])
+def test_a_plain_number_is_a_constant_speed(prefix: str) -> None:
+    query = Query(Observation(RobotState(5, *np.zeros((2, NUM_JOINTS)))), InferenceRequest(0, 5, 0.0))
+    choice = registry.make_speed_policy(f"{prefix}2.5").choose({0: query})[0]
+    assert (choice.speed, choice.source) == (2.5, "constant:2.5")
+    for bad in ("nan", "0", "-1", "inf"):
+        with pytest.raises(InvalidInputError, match=f"speed: expected a finite number above 0, got {bad}"):
+            registry.make_speed_policy(prefix + bad)
 
 
 def test_a_checkpoint_that_is_not_shipped_names_those_that_are(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation import metrics
 from speedtune_ros.evaluation.samples import EpisodeSample, SampleFile
 from speedtune_ros.evaluation.workers import run_seeds
+from speedtune_ros.speed.speed_policy import split_spec
 
 if TYPE_CHECKING:
     from speedtune_ros.pipeline import Pipeline, PipelineConfig
@@ -38,7 +39,7 @@ class EvaluationConfig:
 
     task: str = option("transfer_cube", "task")
     policy: str = option("act", "expert, act (the shipped checkpoint) or a checkpoint's path")
-    speed: str = option("constant:1", "speed policy, as constant:2")
+    speed: str = option("constant:1", "speed policy, as constant:2 or phase:3,1.5; a plain number is a constant speed")
     retimer: str = option("linear", "retimer")
     dynamics: str = option("act", "dynamics profile")
     inference: str = option("async", "whether motion continues during inference", choices=("async", "sync"))
@@ -48,8 +49,8 @@ class EvaluationConfig:
     k_skip: int = option(10, "control steps between requests", minimum=1)
 
     def __post_init__(self) -> None:
-        """One spelling a speed, so that `constant` and `constant:1.0` find the samples of `constant:1`."""
-        kind, _, argument = self.speed.partition(":")
+        """One spelling a speed, so that `1`, `constant` and `constant:1.0` find the samples of `constant:1`."""
+        kind, argument = split_spec(self.speed)
         if kind == "constant":
             try:
                 object.__setattr__(self, "speed", f"constant:{float(argument or 1.0):g}")

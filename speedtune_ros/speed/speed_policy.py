@@ -18,6 +18,16 @@ class SpeedPolicy(Protocol):
         """One choice for each slot's query, the same queries the task policy sees."""
 
 
+def split_spec(spec: str) -> tuple[str, str]:
+    """(name, argument) of `spec`, as `constant:2`. A plain number is a constant speed."""
+    name, _, argument = spec.partition(":")
+    try:
+        float(name)
+    except ValueError:
+        return name, argument
+    return "constant", spec
+
+
 # Where each speed policy's factory is: (argument after the colon, as in constant:2.0) -> SpeedPolicy.
 FACTORIES: dict[str, str] = {
     "constant": "speedtune_ros.speed.constant:make",

@@ -79,7 +79,7 @@ def test_dry_run_prints_commands_that_parse(capsys: pytest.CaptureFixture[str]) 
     assert cli.run(["up", *arguments]) == 0
     lines = {line.split()[0].rpartition("/")[2]: line for line in capsys.readouterr().out.splitlines()}
     assert set(lines) == {"sim", "retimer", "speed_policy", "task_policy", "episode"}
-    assert """-p 'speed:="constant:2"'""" in lines["speed_policy"]
+    assert """-p 'speed:="2"'""" in lines["speed_policy"]
     assert "-p scheduler.k_skip:=5" in lines["retimer"]
     assert "-r __node:=sim" in lines["sim"]
     assert "-p lockstep:=false" in lines["sim"]

@@ -111,6 +111,7 @@ def test_samples_survive_the_file(tmp_path: Path) -> None:
         (EvaluationConfig(retimer="lineal"), UnknownNameError, "Did you mean 'linear'"),
         (EvaluationConfig(dynamics="real"), UnknownNameError, "identified"),
         (EvaluationConfig(speed="constant:-1"), SpeedtuneError, "above 0"),
+        (EvaluationConfig(speed="nan"), SpeedtuneError, "above 0, got nan"),
     ],
 )
 def test_bad_names_are_refused_before_anything_runs(
@@ -126,6 +127,8 @@ def test_bad_speeds_and_seeds_are_refused() -> None:
         EvaluationConfig(speed="constant:fast")
     with pytest.raises(ConfigError, match="got -1 and 5"):
         parse_seeds(-1, 5)
+    for spelling in ("2", "2.0", "constant:2.0"):
+        assert EvaluationConfig(speed=spelling).speed == "constant:2"
     assert parse_seeds(7, 3) == [7, 8, 9]
 
 
