@@ -260,14 +260,15 @@ def parse_seeds(first: int, episodes: int) -> list[int]:
 
 
 def _check_names(config: EvaluationConfig) -> None:
-    """Refuse unknown names and speeds here, in one line, rather than in every worker."""
+    """Refuse unknown names, speeds and checkpoints here, in one line, rather than in every worker."""
     from speedtune_ros import registry
     from speedtune_ros.robots.profiles import make_profile
 
-    registry.make_task(config.task)
+    task = registry.make_task(config.task)
+    make_profile(config.dynamics)
     registry.make_speed_policy(config.speed)
     registry.make_retimer(config.retimer)
-    make_profile(config.dynamics)
+    registry.make_policy(config.policy, task, config.dynamics)
 
 
 def _baseline(run: Callable[..., list[EpisodeSample]], config: EvaluationConfig, path: Path) -> list[EpisodeSample]:

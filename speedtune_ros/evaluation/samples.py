@@ -56,8 +56,8 @@ class EpisodeSample:
 class SampleFile:
     """One JSON object a line: first the configuration, then a sample an episode, appended as episodes end.
 
-    An interrupted run continues where it stopped; a line cut short by the interruption is dropped.
-    Raises ConfigError if the file belongs to another configuration.
+    The file appears with the first sample. An interrupted run continues where it stopped; a line cut short by the
+    interruption is dropped. Raises ConfigError if the file has samples of another configuration.
     """
 
     def __init__(self, path: str | Path, config: Mapping[str, Any]) -> None:
@@ -66,9 +66,6 @@ class SampleFile:
         self._samples: dict[int, EpisodeSample] = {}
         if self.path.exists():
             self._read()
-        else:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(json.dumps({"config": self._config}) + "\n")
 
     def missing(self, seeds: Iterable[int]) -> list[int]:
         """The seeds without a sample yet."""
@@ -80,8 +77,11 @@ class SampleFile:
 
     def append(self, sample: EpisodeSample) -> None:
         """Keep a sample, on disk before this returns."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(sample.to_dict()) + "\n")
+        first = not self._samples
+        lines = [{"config": self._config}, sample.to_dict()] if first else [sample.to_dict()]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("w" if first else "a") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
         self._samples[sample.seed] = sample
 
     def _read(self) -> None:
@@ -89,7 +89,8 @@ class SampleFile:
         lines = whole.splitlines()
         try:
             header, *rows = [json.loads(line) for line in lines]
-            self._check(header["config"])
+            if rows:
+                self._check(header["config"])
             self._samples = {row["seed"]: EpisodeSample.from_dict(row) for row in rows}
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.path}: expected a configuration and then one sample a line: {error}") from error

@@ -88,12 +88,24 @@ def test_an_interrupted_evaluation_continues_and_gives_the_same_figures(tmp_path
 
 
 def test_samples_of_another_configuration_are_refused(tmp_path: Path) -> None:
-    SampleFile(tmp_path / "a.jsonl", {"speed": "constant:1", "task": "t"})
+    SampleFile(tmp_path / "a.jsonl", {"speed": "constant:1", "task": "t"}).append(EpisodeSample(1, 9, 9))
     with pytest.raises(ConfigError, match="speed: 'constant:1' there, 'constant:2' asked"):
         SampleFile(tmp_path / "a.jsonl", {"speed": "constant:2", "task": "t"})
     (tmp_path / "b.jsonl").write_text("no json\n")
     with pytest.raises(DataError, match="expected a configuration and then one sample a line"):
         SampleFile(tmp_path / "b.jsonl", {})
+
+
+def test_a_file_without_samples_belongs_to_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.jsonl"
+    assert SampleFile(path, {"speed": "constant:1"}).missing([3]) == [3]
+    assert not path.exists()
+    path.parent.mkdir()
+    path.write_text('{"config": {"speed": "constant:1"}}\n')
+    SampleFile(path, {"speed": "constant:2"}).append(EpisodeSample(3, 9, 9))
+    assert SampleFile(path, {"speed": "constant:2"}).missing([3]) == []
+    with pytest.raises(ConfigError, match="speed: 'constant:2' there, 'constant:1' asked"):
+        SampleFile(path, {"speed": "constant:1"})
 
 
 def test_samples_survive_the_file(tmp_path: Path) -> None:
@@ -108,6 +120,7 @@ def test_samples_survive_the_file(tmp_path: Path) -> None:
     ("config", "error", "words"),
     [
         (EvaluationConfig(task="transfer_cubes"), UnknownNameError, "Did you mean 'transfer_cube'"),
+        (EvaluationConfig(policy="README.md"), UnknownNameError, "no such checkpoint folder 'README.md'"),
         (EvaluationConfig(retimer="lineal"), UnknownNameError, "Did you mean 'linear'"),
         (EvaluationConfig(dynamics="real"), UnknownNameError, "identified"),
         (EvaluationConfig(speed="constant:-1"), SpeedtuneError, "above 0"),
