@@ -208,7 +208,7 @@ def report_to_message(report: types.RetimeReport, episode_id: str, next_request_
     shared = ("sequence", "mode", "binding_limit", "binding_joint", "fallback_reason", "handover")
     numbers = (
         *("requested_speed", "mean_speed", "peak_speed", "duration", "entry"),
-        *("position_jump", "velocity_jump", "backward_step", "solve_time"),
+        *("position_jump", "velocity_jump", "backward_step", "slip", "solve_time"),
     )
     message = RetimeReport(episode_id=episode_id, **{name: getattr(report, name) for name in shared})
     for name in numbers:

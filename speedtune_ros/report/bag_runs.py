@@ -100,13 +100,14 @@ def _run(info: BagEpisode, episode: _Episode, streams: _Streams, frames: Sequenc
     end = start + round(info.elapsed * 1e9)
     stamps = np.array(sorted(stamp for stamp in episode.driver if start <= stamp <= end), np.int64)
     ticks = [episode.driver[stamp] for stamp in stamps]
+    last = end if episode.success_ns is None else episode.success_ns
     published = [streams.commanded[stamp] for stamp in stamps if stamp in streams.commanded]
     return ReportRun(
         title=f"Scene {info.seed}",
         mode=episode.choices[-1].source if episode.choices else "",
         seed=info.seed,
         success=info.success or episode.success_ns is not None,  # the last status may not have been recorded
-        duration=info.elapsed if episode.success_ns is None else 1e-9 * (episode.success_ns - start),
+        duration=1e-9 * (last - start),
         reason=info.reason,
         times=(stamps - start) * 1e-9,
         commands=np.array([tick.command for tick in ticks]).reshape(-1, NUM_JOINTS),
@@ -115,6 +116,7 @@ def _run(info: BagEpisode, episode: _Episode, streams: _Streams, frames: Sequenc
         speed=np.array([tick.speed for tick in ticks]),
         ceiling=_held([(_ns(choice.header.stamp), choice.speed) for choice in episode.choices], stamps),
         reward=_held(sorted(episode.reward.items()), stamps),
+        slip=sum(report.slip for report in episode.reports if _ns(report.header.stamp) < last),
         frames=tuple(Frame((stamp - start) * 1e-9, pixels) for stamp, pixels in frames if start <= stamp <= end),
         latencies=_latencies(episode, streams, stamps),
         periods=_periods(published),

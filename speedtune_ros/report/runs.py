@@ -24,7 +24,7 @@ class ReportRun:
 
     times (T,) [s] from the first tick; commands, reached (T, 14) [rad; gripper 0 to 1]; progress (T,) demonstration
     time [s]; speed (T,) executed `sdot`; ceiling (T,) of `sdot`; reward (T,). duration: to first success or the end
-    [s]. latencies: samples [s] by what took them; periods: between published commands [s].
+    [s]; slip: demonstration time that hand-over jumps gained meanwhile [s]. latencies: samples [s] by what took them; periods: between published commands [s].
     """
 
     title: str
@@ -40,6 +40,7 @@ class ReportRun:
     speed: np.ndarray
     ceiling: np.ndarray
     reward: np.ndarray
+    slip: float = 0.0
     frames: tuple[Frame, ...] = ()
     latencies: Mapping[str, np.ndarray] = field(default_factory=dict)
     periods: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -54,9 +55,9 @@ class ReportRun:
 
     @property
     def realised_speed(self) -> float:
-        """Mean executed `sdot` from the first tick to the first success or the end; NaN without ticks."""
-        moving = self.times <= self.duration + 1e-9
-        return float(np.mean(self.speed[moving])) if moving.any() else float("nan")
+        """Mean executed `sdot` from the first tick to the first success or the end, with the slip; NaN without ticks."""
+        moving = self.times < self.duration - 1e-9
+        return float(np.mean(self.speed[moving]) + self.slip / self.duration) if moving.any() else float("nan")
 
     def at(self, time: float) -> tuple[float, float]:
         """Executed `sdot` and progress [s] at `time`, of the last tick before."""

@@ -29,6 +29,7 @@ def run_of_result(result: EpisodeResult, mode: str) -> ReportRun:
         speed=trace.speed,
         ceiling=trace.ceiling,
         reward=trace.reward,
+        slip=result.slip,
         frames=tuple(Frame((stamp - first) * 1e-9, pixels) for stamp, pixels in trace.frames),
         binding_limits=result.binding_limits,
     )

@@ -102,11 +102,11 @@ def test_trajectory_that_goes_back_in_time_is_refused():
 
 
 def test_report():
-    figures = {"position_jump": 0.01, "backward_step": 0.002}
+    figures = {"position_jump": 0.01, "backward_step": 0.002, "slip": -0.03}
     report = types.RetimeReport(8, 2, "linear", 3.0, 2.5, 2.75, 1.5, "operator", **figures)
     message = over_the_wire(conversions.report_to_message(report, "e", 28))
     assert (conversions.to_ns(message.header.stamp), conversions.to_ns(message.next_request)) == (8, 28)
     for name in ("sequence", "mode", "requested_speed", "mean_speed", "peak_speed", "duration", "binding_limit"):
         assert getattr(message, name) == getattr(report, name)
-    assert (message.position_jump, message.backward_step) == (0.01, 0.002)
+    assert (message.position_jump, message.backward_step, message.slip) == (0.01, 0.002, -0.03)
     assert list(message.controllable_set) == [0.0, float("inf")]

@@ -80,7 +80,8 @@ class Graph:
         self.say("/episode_status", start, phase=2, **common)
         self.say("/speed_command", start, episode_id=id, speed=2.0, source="constant:2")
         self.say("/action_chunk", start, episode_id=id, inference_latency=0.012)
-        self.say("/retime_report", start, episode_id=id, binding_limit="policy", solve_time=0.0004)
+        self.say("/retime_report", start, episode_id=id, binding_limit="policy", solve_time=0.0004, slip=0.03)
+        self.say("/retime_report", start + (ticks - 1) * TICK, episode_id=id, slip=5.0)
         for i in range(ticks):
             stamp, late = start + i * TICK, 1_000_000 if i % 10 == 5 else 0
             joints = {"name": list(JOINT_NAMES), "position": np.full(14, 0.1 * i)}
@@ -118,13 +119,14 @@ def test_runs_follow_the_driver_tick_by_tick(bag: Path) -> None:
     np.testing.assert_allclose(first.ceiling, 2.0)
     assert first.reward[[0, 14, 15]].tolist() == [1.0, 1.0, 4.0]
     assert first.binding_limits == {"policy": 1}
+    assert first.realised_speed == pytest.approx(2.0 + 0.03 / (15 * 0.02))  # what slipped after the success is not in it
     assert (second.success, second.duration, len(second.times)) == (False, pytest.approx(0.24), 12)
 
 
 def test_timing_comes_from_publication_not_from_stamps(bag: Path) -> None:
     run = runs_of_bag(Bag(bag))[0]
     np.testing.assert_allclose(run.latencies["inference"], [0.012])
-    np.testing.assert_allclose(run.latencies["re-timing"], [0.0004])
+    np.testing.assert_allclose(run.latencies["re-timing"], [0.0004, 0.0])
     delays = run.latencies["observation to command"]
     assert (len(delays), delays.min(), delays.max()) == (20, pytest.approx(0.003), pytest.approx(0.004))
     assert sorted(np.round(run.periods, 6).tolist()) == [0.019] * 2 + [0.02] * 15 + [0.021] * 2

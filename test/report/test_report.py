@@ -102,7 +102,7 @@ def test_runs_are_summed_up_by_mode() -> None:
     assert (fast.episodes, fast.successes, fast.duration) == (2, 1, pytest.approx(0.4))
     assert fast.acceleration == pytest.approx(2.0)  # .8 / .4
     assert fast.demo_speedup == pytest.approx(3.0)  # 60 * .02 / .4
-    assert fast.realised_speed == pytest.approx((2.0 * 20 / 21 + 2.0 * 49 / 50) / 2)  # the still tick counts
+    assert fast.realised_speed == pytest.approx((2.0 * 19 / 20 + 2.0 * 49 / 50) / 2)  # the still tick counts
     assert math.isnan(summarise(runs[1:])[0].acceleration)  # nothing ran at demonstrated speed
     lines = table_text([slow, fast]).splitlines()
     assert lines[0].split("  ")[0] == "Speed mode"
