@@ -45,16 +45,7 @@ def option(
 def read_parameters(path: str | Path, node: str = "") -> dict[str, Any]:
     """The parameters of `node` in a ROS parameter file: those under `/**`, then those under its own name."""
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected a mapping of node names to ros__parameters, got {type(content).__name__}")
+    content = _content(path)
     merged: dict[str, Any] = {}
     for name in ("/**", node, f"/{node}"):
         block = content.get(name) if name.strip("/") else None
@@ -69,6 +60,21 @@ def read_parameters(path: str | Path, node: str = "") -> dict[str, Any]:
     if not merged and not any(key in content for key in ("/**", node, f"/{node}")):
         raise ConfigError(f"{path}: no parameters for '{node or '/**'}'; found: {', '.join(map(str, content))}")
     return merged
+
+
+def check_parameters(path: str | Path) -> None:
+    """Refuse what is no ROS parameter file: node names, in namespaces or not, each with `ros__parameters`.
+
+    Raises ConfigError. The parameters themselves are for the nodes to judge.
+    """
+    blocks = list(_content(Path(path)).items())
+    while blocks:
+        name, block = blocks.pop()
+        inner = block.get("ros__parameters", block) if isinstance(block, dict) else None
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{path}: expected 'ros__parameters' and a mapping under '{name}', got {block!r}")
+        if inner is block:
+            blocks += [(f"{name}/{key}", value) for key, value in block.items()]
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +129,20 @@ def to_dict(config: Any) -> dict[str, Any]:
 def dump(config: Any, path: str | Path) -> None:
     """Write `config` as a ROS parameter file that `load` reads back."""
     Path(path).write_text(yaml.safe_dump({"/**": {"ros__parameters": to_dict(config)}}, sort_keys=False))
+
+
+def _content(path: Path) -> dict[Any, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping of node names to ros__parameters, got {type(content).__name__}")
+    return content
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from speedtune_ros.aloha import CAMERAS
+from speedtune_ros.config import check_parameters
 from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
 from speedtune_ros.registry import make_speed_policy, policy_cameras
 from speedtune_ros.retiming.retimer import FACTORIES as RETIMERS
@@ -153,6 +154,8 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
         raise ConfigError("lockstep: only a simulation can wait; expected robot sim, got real")
     if split_spec(values["speed"])[0] == "constant":
         make_speed_policy(values["speed"])  # refuses a bad speed before anything starts
+    if values["params"]:
+        check_parameters(values["params"])
     if values["cameras"] == "auto":
         values["cameras"] = _policy_cameras(values)
     return values

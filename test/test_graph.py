@@ -68,10 +68,33 @@ def test_the_speed_is_passed_on_as_it_is(text: str) -> None:
     assert running(speed=text)["speed_policy"].parameters["speed"] == text
 
 
-def test_a_user_s_parameter_file_lies_over_the_shipped_one() -> None:
-    shipped, mine = running(params="mine.yaml")["retimer"].parameter_files
+def test_a_user_s_parameter_file_lies_over_the_shipped_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("ns:\n  retimer:\n    ros__parameters: {scheduler: {k_skip: 5}}\n/**:\n  ros__parameters: {}\n")
+    shipped, mine = running(params=str(path))["retimer"].parameter_files
     assert Path(shipped).name == "retimer.yaml"
-    assert mine == "mine.yaml"
+    assert mine == str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no such file"),
+        ("{a: [1", "not YAML"),
+        ("- 1", "expected a mapping of node names"),
+        ("retimer: 3", "expected 'ros__parameters' and a mapping under 'retimer', got 3"),
+        ("ns: {retimer: {k_skip: 5}}", "expected 'ros__parameters' and a mapping under 'ns/retimer/k_skip', got 5"),
+        ("retimer: {ros__parameters: 5}", "expected 'ros__parameters' and a mapping under 'retimer'"),
+    ],
+)
+def test_a_parameter_file_of_another_form_is_refused_by_its_path(
+    text: str | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=f"{path}: {message}"):
+        graph.processes({"params": str(path)})
 
 
 @pytest.mark.parametrize(

@@ -135,12 +135,16 @@ class StageNode(Node, Generic[C]):
 
 
 def run(make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None = None) -> int:
-    """Run one node until SIGINT or SIGTERM: 0. A bad configuration is one line and 2."""
+    """Run one node until SIGINT or SIGTERM: 0. A bad configuration or command line is one line and 2."""
     stop = threading.Event()
-    # rclpy's own handlers shut the context down first, and a stopping node could no longer say so.
-    rclpy.init(args=None if arguments is None else list(arguments), signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    try:
+        # rclpy's own handlers shut the context down first, and a stopping node could no longer say so.
+        rclpy.init(args=None if arguments is None else list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # what rcl's errors derive from
+        sys.stderr.write(f"{' '.join(str(error).split())}\n")
+        return 2
     sys.setswitchinterval(_SWITCH_S)
     try:
         node = make()

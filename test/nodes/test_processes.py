@@ -52,6 +52,16 @@ def test_unknown_key_in_a_file_is_an_error(graph, tmp_path):
     assert done.returncode == 2 and "did you mean 'speed'?" in done.stderr
 
 
+def test_a_parameter_file_that_ros_cannot_read_is_one_line_and_2(graph, tmp_path):
+    (tmp_path / "broken.yaml").write_text("{a: [1\n")
+    for path, message in ((tmp_path / "none.yaml", "Error opening YAML file"), (tmp_path / "broken.yaml", "line 1")):
+        command = [sys.executable, "-m", "speedtune_ros.nodes.speed_policy", "--ros-args", "--params-file", str(path)]
+        done = subprocess.run(command, env=graph.environment, capture_output=True, text=True, timeout=60.0)
+        *ros_own, last = done.stderr.strip().splitlines()
+        assert done.returncode == 2 and str(path) in last and message in last
+        assert all("[rcl]" in line for line in ros_own)
+
+
 def test_signals_end_every_node_cleanly(graph, client, tmp_path):
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((48, 64, 3), np.uint8))
     graph.start("sim", cameras=["top:48x64"])
