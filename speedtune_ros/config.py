@@ -98,9 +98,7 @@ def build(cls: type[T], values: Mapping[str, Any], source: str = "config") -> T:
     hints = typing.get_type_hints(cls)
     for key in values:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise ConfigError(f"{source}: unknown key '{key}'; known: {', '.join(known)}{hint}")
+            raise ConfigError(f"{source}: unknown key '{key}'; known: {', '.join(known)}{_nearest(cls, str(key))}")
     filled = {key: _convert(hints[key], values[key], known[key], f"{source}: {key}") for key in values}
     missing = [name for name, f in known.items() if name not in filled and _required(f)]
     if missing:
@@ -160,6 +158,15 @@ def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
             value = {part: value}
         nested = merge(nested, value)
     return nested
+
+
+def _nearest(cls: type, key: str) -> str:
+    """The leaf that `key` may have meant, by its dotted name or its last part, as the end of a message."""
+    names = [name for name, _, _ in leaves(cls)]
+    spelled = {name.rpartition(".")[2]: name for name in names} | {name: name for name in names}
+    spelled |= {f.name: f.name for f in dataclasses.fields(cls)}
+    close = difflib.get_close_matches(key, spelled, n=1)
+    return f"; did you mean '{spelled[close[0]]}'?" if close else ""
 
 
 def _required(f: dataclasses.Field) -> bool:

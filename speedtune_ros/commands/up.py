@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NODE.PARAM:=VALUE",
-        help="set one node's parameter, as in retimer.k_skip:=5; may be repeated",
+        help="set one node's parameter, as in retimer.scheduler.k_skip:=5; may be repeated",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the commands and start nothing")
 

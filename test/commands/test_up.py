@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from speedtune_ros import cli, graph
+from speedtune_ros.config import read_parameters
 from speedtune_ros.errors import ConfigError, UnknownNameError
+from speedtune_ros.share import share_path
 
 STAYS = "import time; print('ready', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('bye')"
 SUPERVISE = (
@@ -83,6 +87,17 @@ def test_dry_run_prints_commands_that_parse(capsys: pytest.CaptureFixture[str]) 
     assert "-p scheduler.k_skip:=5" in lines["retimer"]
     assert "-r __node:=sim" in lines["sim"]
     assert "-p lockstep:=false" in lines["sim"]
+
+
+def test_the_example_in_the_help_names_a_parameter_that_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.run(["up", "--help"])
+    example = re.search(r"as in (\w+)\.([\w.]+):=", " ".join(capsys.readouterr().out.split()))
+    assert example is not None
+    node, name = example.groups()
+    value: Any = read_parameters(share_path(f"config/{node}.yaml"), node)
+    for part in name.split("."):
+        value = value[part]
 
 
 @pytest.mark.parametrize(
