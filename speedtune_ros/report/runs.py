@@ -24,7 +24,8 @@ class ReportRun:
 
     times (T,) [s] from the first tick; commands, reached (T, 14) [rad; gripper 0 to 1]; progress (T,) demonstration
     time [s]; speed (T,) executed `sdot`; ceiling (T,) of `sdot`; reward (T,). duration: to first success or the end
-    [s]; slip: demonstration time that hand-over jumps gained meanwhile [s]. latencies: samples [s] by what took them; periods: between published commands [s].
+    [s]; slip: demonstration time that hand-over jumps gained meanwhile [s]. latencies: samples [s] by what took them;
+    periods: between published commands [s].
     """
 
     title: str
@@ -55,7 +56,7 @@ class ReportRun:
 
     @property
     def realised_speed(self) -> float:
-        """Mean executed `sdot` from the first tick to the first success or the end, with the slip; NaN without ticks."""
+        """Mean executed `sdot`, slip included, from the first tick to the first success or the end; NaN if none."""
         moving = self.times < self.duration - 1e-9
         return float(np.mean(self.speed[moving]) + self.slip / self.duration) if moving.any() else float("nan")
 

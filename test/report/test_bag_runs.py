@@ -119,7 +119,7 @@ def test_runs_follow_the_driver_tick_by_tick(bag: Path) -> None:
     np.testing.assert_allclose(first.ceiling, 2.0)
     assert first.reward[[0, 14, 15]].tolist() == [1.0, 1.0, 4.0]
     assert first.binding_limits == {"policy": 1}
-    assert first.realised_speed == pytest.approx(2.0 + 0.03 / (15 * 0.02))  # what slipped after the success is not in it
+    assert first.realised_speed == pytest.approx(2.0 + 0.03 / (15 * 0.02))  # not the slip after success
     assert (second.success, second.duration, len(second.times)) == (False, pytest.approx(0.24), 12)
 
 
