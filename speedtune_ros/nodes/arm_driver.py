@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ class ArmDriverConfig:
     backend: str = option("interbotix", "real arms, or simulated ones behind the same driver", choices=_BACKENDS)
     task: str = option("transfer_cube", "scene of the simulated arms")
     profile: str = option("hardware", "dynamics profile whose limits are enforced")
+    episode_timeout_s: float = option(
+        1.0, "a running episode holds if the episode node is silent so long", minimum=0.3, maximum=60.0
+    )
 
 
 class ArmDriverNode(StageNode[ArmDriverConfig]):
@@ -35,14 +39,16 @@ class ArmDriverNode(StageNode[ArmDriverConfig]):
         super().__init__("arm_driver", ArmDriverConfig)
         self._robot = make_robot(self.config)
         start = self._robot.state().qpos
-        self._port = DriverPort(self, Driver(self._robot.limits, start, CONTROL_DT), start)
+        self._port = DriverPort(
+            self, Driver(self._robot.limits, start, CONTROL_DT), start, self.config.episode_timeout_s
+        )
         self._cadence = Cadence(CONTROL_DT, self.guarded(self._tick), "control")
         self._cadence.start()
 
     def _tick(self) -> None:
         state = self._robot.state()
         self._port.publish_state(state)
-        self._robot.command(self._port.tick(state, self._cadence.missed))
+        self._robot.command(self._port.tick(state, self._cadence.missed, time.time_ns()))
 
     def diagnose(self) -> dict[str, object]:
         late = " ".join(f"{value:.3f}" for value in self._cadence.take_lateness())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,10 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from speedtune_msgs.msg import DriverStatus, EpisodeStatus
-from speedtune_ros.nodes.conversions import joints_to_message, to_stamp, trajectory_from_message
+from speedtune_ros.nodes.conversions import joints_to_message, to_ns, to_stamp, trajectory_from_message
 from speedtune_ros.nodes.node import StageNode
 from speedtune_ros.nodes.refusal import Refused
-from speedtune_ros.robots.driver import Driver, DriverTick
+from speedtune_ros.robots.driver import Driver, DriverState, DriverTick
 from speedtune_ros.types import RobotState, Trajectory
 
 MOVING = (EpisodeStatus.PREPARING, EpisodeStatus.RUNNING)
@@ -35,9 +36,10 @@ class DriverPort:
     """Takes trajectories and stop requests in, and publishes state, command and status of every tick.
 
     Callbacks come from the executor, `tick` from the control thread: one lock holds the driver.
+    silence_s: without a word from the episode node for so long, a running episode holds [s of a steady clock].
     """
 
-    def __init__(self, node: StageNode[Any], driver: Driver, start: np.ndarray) -> None:
+    def __init__(self, node: StageNode[Any], driver: Driver, start: np.ndarray, silence_s: float) -> None:
         self.driver = driver
         self._held = start  # (14,) commanded while nothing was ticked yet
         self.lock = threading.RLock()
@@ -46,7 +48,9 @@ class DriverPort:
         self.current = Current()
         self.last: DriverTick | None = None
         self._missed = 0
-        self._stopped = False
+        self._silence_s = silence_s
+        self._heard = time.monotonic()  # of the episode node
+        self._silent = False
         self._taken = ("", -1, -1)  # episode, sequence and start of the last trajectory
         self._node = node
         self._now_ns = 0
@@ -61,23 +65,27 @@ class DriverPort:
     def publish_state(self, state: RobotState) -> None:
         self._states.publish(joints_to_message(state.stamp_ns, state.qpos, state.qvel))
 
-    def tick(self, state: RobotState, missed: int = 0) -> np.ndarray:
+    def tick(self, state: RobotState, missed: int = 0, now_ns: int | None = None) -> np.ndarray:
         """The command (14,) of this tick, already published with its status.
 
-        missed: ticks that began late, since the start of the node.
+        missed: ticks that began late, since the start of the node; now_ns: on the clock that stamps the states, where
+        that clock goes on without them. A tick has its state's stamp, unless that state is stale.
         """
         with self.lock:
-            self._now_ns = state.stamp_ns
-            tick = self.last = self.driver.tick(state, missed=missed - self._missed)
+            self._mind_silence()
+            now_ns = state.stamp_ns if now_ns is None else now_ns
+            stale = now_ns - state.stamp_ns > self.driver.config.max_state_age * 1e9
+            self._now_ns = now_ns if stale else state.stamp_ns
+            tick = self.last = self.driver.tick(state, now_ns, missed - self._missed)
             self._missed = missed
-            self._commands.publish(joints_to_message(state.stamp_ns, tick.command))
+            self._commands.publish(joints_to_message(self._now_ns, tick.command))
             self._publish_status(tick)
         return tick.command
 
     @property
-    def stopped(self) -> bool:
-        """Whether a stop is latched. It outlives episodes."""
-        return self._stopped
+    def latched(self) -> DriverState | None:
+        """STOPPED or FAULT while that is latched. It outlives episodes."""
+        return self.driver.latched
 
     def restart(self, episode_id: str, position: np.ndarray, now_ns: int) -> None:
         """A new episode whose arms were put at `position` (14,): hold there, say so."""
@@ -86,6 +94,7 @@ class DriverPort:
             self._held, self.last = position, None
             self.until_ns = 0  # what the last episode's trajectory left to play is void
             self.current = Current(episode_id, EpisodeStatus.PREPARING)
+            self._silent = False
             self._now_ns = now_ns
 
     def announce(self, state: RobotState) -> None:
@@ -110,6 +119,8 @@ class DriverPort:
 
     def _check(self, episode_id: str, trajectory: Trajectory) -> None:
         current = self.current
+        if self._silent:
+            raise Refused("episode_silent", f"trajectory of episode '{episode_id}' while the episode node is silent")
         if episode_id != current.episode_id or current.phase not in MOVING:
             raise Refused("other_episode", f"trajectory of episode '{episode_id}' while '{current.episode_id}' runs")
         if trajectory.sequence <= current.sequence:
@@ -122,18 +133,32 @@ class DriverPort:
 
     def _follow(self, message: EpisodeStatus) -> None:
         with self.lock:
-            if message.episode_id != self.current.episode_id:
+            self._heard, self._silent = time.monotonic(), False
+            current = self.current
+            if message.episode_id != current.episode_id:
                 self.current = Current(message.episode_id, message.phase)
-            elif message.phase != self.current.phase:
-                self.current.phase = message.phase
+                self.driver.begin()
+            elif message.phase != current.phase:
+                current.phase = message.phase
                 if message.phase not in MOVING:
                     self.driver.hold()
+                elif message.phase == EpisodeStatus.RUNNING and self._taken[2] < to_ns(message.start):
+                    current.sequence = -1  # what was taken was the move to the start: requests count from 0
+                    self.driver.begin()
             self.changed.notify_all()
+
+    def _mind_silence(self) -> None:
+        """Hold while nobody is there to end the episode; go on when the episode node speaks again."""
+        silence = time.monotonic() - self._heard
+        if self._silent or self.current.phase != EpisodeStatus.RUNNING or silence <= self._silence_s:
+            return
+        self._silent = True
+        self.driver.hold()
+        self._node.fail("episode_silent", f"no episode status for {silence:.1f} s: holding")
 
     def _stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self.lock:
             self.driver.stop()
-            self._stopped = True
         self._node.counts["stops"] += 1
         self._node.get_logger().warning("stopped: holding until driver/clear_stop is called")
         response.success, response.message = True, "holding; clear with driver/clear_stop"
@@ -142,7 +167,6 @@ class DriverPort:
     def _clear_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self.lock:
             self.driver.clear_stop()
-            self._stopped = False
         response.success, response.message = True, "cleared: holding until the next trajectory"
         return response
 

@@ -10,6 +10,7 @@ from speedtune_msgs.msg import EpisodeStatus, RetimeReport
 from speedtune_ros.nodes.conversions import to_ns
 from speedtune_ros.nodes.driver_port import DriverPort
 
+LOCKSTEP_PATIENCE = 10.0  # time-outs on a steady clock are so many times as long: nothing moves meanwhile
 REPEAT_S = 0.5  # what was published is repeated this often while waiting: a stage may have joined late
 _REFUSED = "refused"
 

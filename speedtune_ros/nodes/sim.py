@@ -19,7 +19,7 @@ from speedtune_ros.nodes.cadence import Cadence, Pace
 from speedtune_ros.nodes.conversions import to_stamp
 from speedtune_ros.nodes.driver_port import DriverPort
 from speedtune_ros.nodes.images import encode
-from speedtune_ros.nodes.lockstep import Lockstep
+from speedtune_ros.nodes.lockstep import LOCKSTEP_PATIENCE, Lockstep
 from speedtune_ros.nodes.node import StageNode, run
 from speedtune_ros.nodes.topics import image_topic
 from speedtune_ros.registry import make_simulation
@@ -43,6 +43,12 @@ class SimConfig:
     camera_rate_hz: float = option(30.0, "frames a second of each camera in real time", minimum=0.1, maximum=120.0)
     lockstep: bool = option(False, "wait for the stages at every request tick instead of running in real time")
     real_time_factor: float = option(1.0, "simulated seconds a second", minimum=0.01, maximum=20.0)
+    episode_timeout_s: float = option(
+        1.0,
+        "a running episode holds if the episode node is silent so long; in lock-step ten times as long",
+        minimum=0.3,
+        maximum=60.0,
+    )
 
 
 class SimNode(StageNode[SimConfig]):
@@ -55,7 +61,8 @@ class SimNode(StageNode[SimConfig]):
         self._episode = Episode("", self.config.task)
         self._simulation.reset(self._episode, _FIRST_STAMP_NS)
         start = self._simulation.initial_command
-        self._port = DriverPort(self, Driver(self._simulation.limits, start, CONTROL_DT), start)
+        silence_s = self.config.episode_timeout_s * (LOCKSTEP_PATIENCE if self.config.lockstep else 1.0)
+        self._port = DriverPort(self, Driver(self._simulation.limits, start, CONTROL_DT), start, silence_s)
         self._clock_out = self.publisher("/clock")
         self._status = self.publisher("sim_status")
         self._frames = {name: self.publisher("camera/<name>/image_raw", image_topic(name)) for name in self._cameras}
@@ -127,8 +134,8 @@ class SimNode(StageNode[SimConfig]):
             given = request.task
             response.message = f"this simulator runs '{self.config.task}': start it with task:={given}"
             return response
-        if self._port.stopped:
-            response.message = "the stop is latched: clear it with driver/clear_stop first"
+        if self._port.latched is not None:
+            response.message = f"the driver is {self._port.latched.name.lower()}: clear it with driver/clear_stop first"
             return response
         try:
             with self._port.lock:

@@ -111,6 +111,16 @@ class Driver:
         """Drop the trajectory and hold the last command until the next one: the end of an episode, not a stop."""
         self._player = Player(hold(self._guard.last, self._now_ns or 0, self._progress, self._sequence))
 
+    def begin(self) -> None:
+        """A new episode from where the arms are: hold the last command, progress from 0. A stop or fault stays."""
+        self._progress, self._sequence = 0.0, 0
+        self.hold()
+
+    @property
+    def latched(self) -> DriverState | None:
+        """STOPPED or FAULT until `clear_stop`; None if neither is latched."""
+        return self._latched
+
     def stop(self) -> None:
         """Latch the stop: hold the last command. Torque stays on."""
         if self._latched is None:
