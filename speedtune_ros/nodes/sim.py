@@ -67,6 +67,8 @@ class SimNode(StageNode[SimConfig]):
         self._status = self.publisher("sim_status")
         self._frames = {name: self.publisher("camera/<name>/image_raw", image_topic(name)) for name in self._cameras}
         self._frame_count = 0
+        self._reset_to: tuple[str, int] | None = None  # episode and seed of the last reset
+        self._reset_stamp = to_stamp(_FIRST_STAMP_NS)
         self._pace = Pace()
         self.create_service(SimReset, "sim/reset", self._reset)
         self.create_service(SimStep, "sim/step", self._step)
@@ -137,6 +139,10 @@ class SimNode(StageNode[SimConfig]):
         if self._port.latched is not None:
             response.message = f"the driver is {self._port.latched.name.lower()}: clear it with driver/clear_stop first"
             return response
+        if request.episode_id and (request.episode_id, request.seed) == self._reset_to:
+            # A request that was sent again, as its answer took long: the episode may be running by now.
+            response.stamp, response.success = self._reset_stamp, True
+            return response
         try:
             with self._port.lock:
                 self._episode = Episode(request.episode_id, self.config.task, request.seed)
@@ -145,7 +151,8 @@ class SimNode(StageNode[SimConfig]):
                 state = self._simulation.observe(images=False).state
                 self._port.restart(request.episode_id, self._simulation.initial_command, state.stamp_ns)
                 self._publish_status()
-                response.stamp = to_stamp(state.stamp_ns)
+                response.stamp = self._reset_stamp = to_stamp(state.stamp_ns)
+                self._reset_to = (request.episode_id, request.seed)
                 response.success = True
         except (SpeedtuneError, ValueError) as error:
             self.refuse(error)
