@@ -13,7 +13,8 @@ import numpy as np
 from speedtune_ros.aloha import ARMS, CONTROL_DT, NUM_JOINTS
 from speedtune_ros.data.episode_file import EpisodeData, Origin, episode_path, read_origin, write_episode
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError
-from speedtune_ros.registry import make_simulation
+from speedtune_ros.registry import make_simulation, make_task
+from speedtune_ros.robots.profiles import make_profile
 from speedtune_ros.simulation import Simulation
 from speedtune_ros.types import Episode
 
@@ -45,6 +46,10 @@ class Recording:
     disturbance: float = 0.0
 
     def __post_init__(self) -> None:
+        make_task(self.task)
+        make_profile(self.profile)
+        if self.episodes < 1:
+            raise ConfigError(f"episodes: expected at least 1, got {self.episodes}")
         if self.seed < 0 or self.seed + self.episodes > LAST_SEED:
             last = self.seed + self.episodes - 1
             raise ConfigError(f"seeds {self.seed} to {last}: demonstrations take seeds from 0 to {LAST_SEED - 1}")

@@ -29,6 +29,24 @@ def test_record_then_train_then_load(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert read_card(run).cameras == {"top": (24, 32)}
 
 
+@pytest.mark.parametrize(
+    ("typed", "error", "message"),
+    [
+        ("--task transfer_cube --episodes -1", ConfigError, "episodes: expected at least 1, got -1"),
+        ("--task transfer_cube --episodes 0", ConfigError, "episodes: expected at least 1, got 0"),
+        ("--task juggle --episodes 1", UnknownNameError, "unknown task 'juggle'"),
+        ("--task transfer_cube --episodes 1 --dynamics moon", UnknownNameError, "unknown dynamics profile 'moon'"),
+    ],
+)
+def test_bad_recordings_are_refused_before_any_bar(
+    typed: str, error: type[Exception], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(error, match=message):
+        cli.run(["record-demos", "--out", str(tmp_path / "demos"), *typed.split()])
+    assert capsys.readouterr().err == ""
+    assert not list(tmp_path.iterdir())
+
+
 def test_settings_go_on_top_of_the_preset_and_the_file(tmp_path: Path) -> None:
     path = tmp_path / "train.yaml"
     path.write_text("train_act:\n  ros__parameters:\n    batch: 16\n    kl_weight: 5.0\n    network: {heads: 4}\n")
