@@ -43,7 +43,8 @@ class Policy(Protocol):
         """
 
 
-# Where each policy's loader is: (checkpoint path) -> Policy. A new policy adds its line here.
+# Where each policy's loader is: (checkpoint folder, task, profile) -> Policy, which raises CheckpointError if the
+# checkpoint is of another task or profile. A new policy adds its line here.
 LOADERS: dict[str, str] = {
     "act": "speedtune_ros.policies.act:load",
 }
