@@ -214,7 +214,7 @@ class RetimeReport:
     mean_speed: float
     peak_speed: float
     duration: float
-    binding_limit: str = "none"  # none, latency, firmware, operator, or a retimer's own
+    binding_limit: str = "none"  # none, latency, firmware, operator, chunk_end, or a retimer's own
     binding_joint: str = ""
     fallback_reason: str = ""
     handover: str = "start"

@@ -36,8 +36,10 @@ class RetimerConfig:
 
 
 def interpolate(targets: np.ndarray, v: float, dt_policy: float, dt_control: float = CONTROL_DT) -> np.ndarray:
-    """The accelerated commands of equations 9 to 11: floor((k - 1) / step) + 1 of them, (n, 14).
+    """The accelerated commands of equations 9 to 11, as they stand: floor((k - 1) / step) + 1 of them, (n, 14).
 
+    What a whole chunk becomes without hand-over, limits and stop. `LinearRetimer` evaluates the same equation 9 tick by
+    tick; the tests hold its ticks up to the stop to these.
     targets (k, 14) are knots 0 to k-1, dt_policy [s] apart; command i lies at knot i * step with
     step = v * dt_control / dt_policy. Raises InvalidInputError.
     """
@@ -123,12 +125,13 @@ class LinearRetimer:
         x = (entry - first) / chunk.dt
         speed, joint = self._firmware(slopes[int(x) :], chunk.dt, ceiling.speed)
         reason, room = "", (len(slopes) - x) * chunk.dt
+        source = "none" if ceiling.source == "policy" else ceiling.source
         fitting = room / self.brake_distance(1.0)
         if fitting < speed:
             reason = f"{room:.3f} s of the chunk left: too short to stop from {speed:.2f}"
-            speed, joint = fitting, -1
+            speed, joint, source = fitting, -1, "chunk_end"
         motion, speed, joint = self._limited_motion(path, slopes, x, speed, joint, chunk.dt, splice.cruise)
-        binding = "firmware" if joint >= 0 else "none" if ceiling.source == "policy" else ceiling.source
+        binding = "firmware" if joint >= 0 else source
         trajectory = self._trajectory(motion, splice, chunk)
         felt = jump(splice, motion.positions[0], motion.velocities[0], speed)
         report = RetimeReport(
@@ -152,7 +155,11 @@ class LinearRetimer:
         return Retiming(trajectory, report)
 
     def _firmware(self, slopes: np.ndarray, dt: float, speed: float) -> tuple[float, int]:
-        """The speed that path slopes (m, 14) per knot, dt [s] apart, allow, and the joint that binds or -1."""
+        """The speed that path slopes (m, 14) per knot, dt [s] apart, allow, and the joint that binds or -1.
+
+        Of all the path ahead, not of the k_skip ticks that are usually played: when no further chunk comes, everything
+        published is played, so all of it must be within the limits.
+        """
         if not self._limited:
             return speed, -1
         if (np.abs(slopes) <= self._velocity * (dt / speed)).all():

@@ -233,7 +233,7 @@ class TestRetime:
         # 2 knots are 0.04 s: a stop from 0.8 takes 0.8 * 0.1 / 2
         assert retiming.report.mean_speed == pytest.approx(0.8)
         assert retiming.report.fallback_reason == "0.040 s of the chunk left: too short to stop from 3.00"
-        assert (retiming.report.binding_limit, retiming.report.binding_joint) == ("latency", "")
+        assert (retiming.report.binding_limit, retiming.report.binding_joint) == ("chunk_end", "")
         assert retiming.trajectory.duration == pytest.approx(0.1)
         assert retiming.trajectory.positions[-1] == pytest.approx(chunk.targets[0, -1], abs=1e-6)
 
@@ -245,6 +245,7 @@ class TestRetime:
         assert (retiming.trajectory.progress == 7.0).all()
         assert (retiming.trajectory.speeds == 0.0).all()
         assert "0.000 s of the chunk left" in retiming.report.fallback_reason
+        assert retiming.report.binding_limit == "chunk_end"
 
     def test_pure(self) -> None:
         chunk = Chunk(0, np.random.default_rng(3).normal(size=(100, NUM_JOINTS)), CONTROL_DT)
