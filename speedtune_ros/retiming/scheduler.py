@@ -34,7 +34,6 @@ class SchedulerConfig:
     operator_limit: float = option(100.0, "largest speed the operator allows", minimum=0.01, maximum=100.0)
     ensemble: bool = option(False, "average overlapping chunks (temporal ensembling)")
     ensemble_weight: float = option(0.01, "ensembling favours old chunks by exp(-weight * i)", minimum=0.0)
-    request_timeout: float = option(2.0, "ask again if there is no answer for so long [s]", minimum=0.02)
     horizon: int = option(0, "targets expected per chunk; 0: as the episode's first chunk", minimum=0)
     chunk_dt: float = option(0.0, "time step expected of chunks [s]; 0: as the episode's first chunk", minimum=0.0)
 
@@ -116,13 +115,9 @@ class ChunkScheduler:
         return stamp_ns + round(self.config.latency * 1e9 / CONTROL_DT_NS) * CONTROL_DT_NS
 
     def due(self, now_ns: int) -> InferenceRequest | None:
-        """The request for the observation of this tick, once; None if none is due."""
-        if self._outstanding is not None:
-            if now_ns - self._outstanding.stamp_ns < self.config.request_timeout * 1e9:
-                return None
-            self.refuse("timeout")
-            self.next_request_ns = now_ns
-        if now_ns < self.next_request_ns:
+        """The request for the observation of this tick, once; None if none is due, or until the last one is answered
+        or given up by `refuse`, which knows the caller's clock."""
+        if self._outstanding is not None or now_ns < self.next_request_ns:
             return None
         setpoint = self._player.peek(now_ns)
         request = InferenceRequest(self._sequence, now_ns, setpoint.progress, setpoint.speed, self._committed(now_ns))

@@ -53,7 +53,7 @@ class Answers:
 @pytest.fixture(scope="module")
 def answers(graph, client):
     graph.start("sim", cameras=[""])
-    graph.start("retimer", answer_timeout_s=60.0, scheduler__request_timeout=1000.0)
+    graph.start("retimer", answer_timeout_s=60.0)
     graph.start("episode", start_timeout_s=600.0, stall_timeout_s=600.0)
     client.hear(*HEARD)
     for node in graph.processes:
