@@ -27,6 +27,7 @@ from speedtune_ros.nodes.conversions import (
     to_stamp,
     trajectory_to_message,
 )
+from speedtune_ros.nodes.lockstep import LOCKSTEP_PATIENCE
 from speedtune_ros.nodes.node import StageNode, run
 from speedtune_ros.nodes.refusal import Refused
 from speedtune_ros.registry import make_retimer
@@ -43,12 +44,15 @@ class RetimerNodeConfig:
     profile: str = option("act", "dynamics profile whose limits and lag apply")
     lockstep: bool = option(False, "hand over a given number of ticks after the observation, not at the next tick")
     answer_timeout_s: float = option(1.0, "ask again if a policy does not answer so long", minimum=0.02, maximum=60.0)
+    episode_timeout_s: float = option(
+        1.0,
+        "ask nothing if the episode node is silent so long; in lock-step ten times as long",
+        minimum=0.3,
+        maximum=60.0,
+    )
     operator_limit_max: float = option(10.0, "largest speed limit an operator may set", minimum=0.01, maximum=100.0)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     retiming: RetimerConfig = field(default_factory=RetimerConfig)
-
-
-_LOCKSTEP_PATIENCE = 10.0  # times as long in lock-step, where nothing moves meanwhile
 
 
 class RetimerNode(StageNode[RetimerNodeConfig]):
@@ -60,7 +64,10 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         profile = make_profile(config.profile)
         retimer = make_retimer(config.retimer, config.retiming, profile.limits.velocity)
         self._scheduler = ChunkScheduler(retimer, config.scheduler, profile.lag)
-        self._timeout_s = config.answer_timeout_s * (_LOCKSTEP_PATIENCE if config.lockstep else 1.0)
+        patience = LOCKSTEP_PATIENCE if config.lockstep else 1.0
+        self._timeout_s, self._silence_s = config.answer_timeout_s * patience, config.episode_timeout_s * patience
+        self._heard = time.monotonic()  # of the episode node
+        self._silent = False
         self._requests = self.publisher("inference_request")
         self._trajectories = self.publisher("trajectory")
         self._reports = self.publisher("retime_report")
@@ -93,6 +100,7 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         self._choice: types.SpeedChoice | None = None
 
     def _follow(self, status: EpisodeStatus) -> None:
+        self._heard, self._silent = time.monotonic(), False
         if status.phase != EpisodeStatus.RUNNING:
             if self._episode_id:
                 self._end()
@@ -131,12 +139,22 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
             self._scheduler.reset(driver.command, state.stamp_ns)
             self._begun = True
         self._scheduler.setpoint(state.stamp_ns)
+        if self._is_silent():
+            return
         request = self._scheduler.due(state.stamp_ns)
         if request is not None:
             self._close_request()
             self._request, self._asked = request, time.monotonic()
             self._requests.publish(request_to_message(request, self._episode_id, self._instruction))
             self.counts["requests"] += 1
+
+    def _is_silent(self) -> bool:
+        """Whether nobody is there to end the episode: then nothing is asked, and the arms stop where a chunk ends."""
+        silence = time.monotonic() - self._heard
+        if silence > self._silence_s and not self._silent:
+            self._silent = True
+            self.fail("episode_silent", f"no episode status for {silence:.1f} s: asking nothing")
+        return self._silent
 
     def _take_chunk(self, message: ActionChunk) -> None:
         check_answer(message, self._episode_id, self._request, self._last[ActionChunk])
@@ -183,6 +201,8 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         elif self._sent is not None and to_ns(self._sent[1].header.stamp) == stamp_ns:
             self._trajectories.publish(self._sent[0])
             self._reports.publish(self._sent[1])
+        else:
+            self._advance()  # what was not asked while the episode node was silent
 
     def _watch(self) -> None:
         """Give up on a request that was not answered in time."""
