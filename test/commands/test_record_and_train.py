@@ -17,7 +17,6 @@ SMALL = (
 )
 
 
-@pytest.mark.slow
 def test_record_then_train_then_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     demos, run = str(tmp_path / "demos"), str(tmp_path / "run")
     typed = f"record-demos --task transfer_cube --episodes 2 --out {demos} --size 24x32 --jpeg 90 --workers 1"
