@@ -32,7 +32,7 @@ class PipelineConfig:
     retimer: str = option("linear", "retimer")
     retiming: RetimerConfig = field(default_factory=RetimerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
-    time_limit_steps: int = option(0, "control steps an episode; 0: the task's, a margin, pauses of sync", minimum=0)
+    time_limit_steps: int = option(0, "control steps an episode; 0: what the task needs at the speed", minimum=0)
     margin_steps: int = option(50, "control steps beyond the task's own", minimum=0)
     stop_on_success: bool = option(True, "end an episode at its first success")
     workers: int = option(0, "threads that step physics; 0: one per core", minimum=0)
@@ -52,8 +52,8 @@ class _Slot:
         retimer = make_retimer(config.retimer, config.retiming, limits.velocity)
         self._scheduler = ChunkScheduler(retimer, config.scheduler, lag)
         self._driver = Driver(limits, simulation.initial_command)
-        nominal = round((simulation.task.episode_steps + config.margin_steps) * self._scheduler.stretch)
-        self._limit = config.time_limit_steps or nominal
+        self._nominal = (simulation.task.episode_steps + config.margin_steps) * self._scheduler.stretch
+        self._slowest = 1.0
         self._recorder: Recorder | None = None
 
     def begin(self, episode: Episode, trace: bool) -> None:
@@ -62,6 +62,7 @@ class _Slot:
         simulation.reset(episode)
         self._driver.reset(simulation.initial_command)
         self._scheduler.reset(simulation.initial_command, simulation.now_ns)
+        self._slowest = 1.0
         self._recorder = Recorder(episode, trace, self._driver, self._scheduler)
 
     def advance(self) -> Query | EpisodeResult:
@@ -69,7 +70,7 @@ class _Slot:
         simulation, recorder = self.simulation, self._recorder
         assert recorder is not None
         while True:
-            over = simulation.steps >= self._limit or (simulation.success and self._config.stop_on_success)
+            over = simulation.steps >= self._limit() or (simulation.success and self._config.stop_on_success)
             if over or self._driver.trouble:
                 return recorder.result(simulation)
             request = self._scheduler.due(simulation.now_ns)
@@ -87,7 +88,12 @@ class _Slot:
         except InvalidInputError:
             self._scheduler.refuse()
             return
+        self._slowest = min(self._slowest, choice.speed)
         self._recorder.report(retiming.report)
+
+    def _limit(self) -> int:
+        """Control steps the episode may take; below demonstrated speed it needs more of them."""
+        return self._config.time_limit_steps or round(self._nominal / self._slowest)
 
     def _tick(self, recorder: Recorder) -> None:
         simulation, config = self.simulation, self._config

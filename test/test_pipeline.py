@@ -187,6 +187,12 @@ def test_time_limits(simulations: dict[str, list[Simulation]]) -> None:
     assert result.steps == TASK.episode_steps + 7
 
 
+def test_below_demonstrated_speed_an_episode_may_take_longer(simulations: dict[str, list[Simulation]]) -> None:
+    (result,) = run(simulations["act"][:1], "constant:0.5")
+    assert result.success
+    assert result.success_step > TASK.episode_steps
+
+
 def test_an_episode_may_go_on_after_success(simulations: dict[str, list[Simulation]]) -> None:
     result = run(simulations["act"][:1], stop_on_success=False, time_limit_steps=200)[0]
     assert result.success_step is not None and result.success_step < result.steps == 200
