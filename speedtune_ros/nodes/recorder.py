@@ -28,7 +28,7 @@ _PATTERN = "camera/<name>/image_raw"
 class RecorderConfig:
     """Where to, and which cameras."""
 
-    bag: str = option("", "folder to write, which must not exist; empty: bags/<time of day>")
+    bag: str = option("", "folder to write, which must not exist; empty: runs/bags/<time of day>")
     cameras: tuple[str, ...] = option(("top",), "cameras to record, sizes after a colon ignored; empty text for none")
     jpeg_quality: int = option(90, "of recorded images", minimum=1, maximum=100)
 
@@ -39,7 +39,7 @@ class RecorderNode(StageNode[RecorderConfig]):
     def __init__(self) -> None:
         super().__init__("recorder", RecorderConfig)
         config = self.config
-        path = Path(config.bag or time.strftime("bags/%Y-%m-%d_%H-%M-%S"))
+        path = Path(config.bag or time.strftime("runs/bags/%Y-%m-%d_%H-%M-%S"))
         self._known: dict[str, Any] = {"recorder": configuration.to_dict(config)}
         self._writer = BagWriter(path, self._known, config.jpeg_quality)
         self._messages = 0

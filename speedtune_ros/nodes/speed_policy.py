@@ -13,6 +13,7 @@ from speedtune_ros.nodes.conversions import choice_to_message
 from speedtune_ros.nodes.node import run
 from speedtune_ros.nodes.policy_node import PolicyNode, PolicyNodeConfig
 from speedtune_ros.registry import make_speed_policy
+from speedtune_ros.speed.speed_policy import FACTORIES
 from speedtune_ros.types import Episode, Query
 
 
@@ -52,11 +53,10 @@ class SpeedPolicyNode(PolicyNode[SpeedPolicyConfig]):
         return response
 
     def _load(self, request: LoadSpeedPolicy.Request, response: LoadSpeedPolicy.Response) -> LoadSpeedPolicy.Response:
-        if not Path(request.path).exists():
-            response.message = f"{request.path}: no such file"
-            self.fail("bad_speed_policy", response.message)
-        else:
-            response.success, response.message = self._exchange(request.path)
+        """A learned speed policy from a path. None can be loaded yet: it says so, and what is available."""
+        found = "no speed policy that can be loaded" if Path(request.path).exists() else "no such file"
+        response.message = f"{request.path}: {found}; speed_policy/set_mode takes {', '.join(FACTORIES)}"
+        self.fail("bad_speed_policy", response.message)
         return response
 
     def _exchange(self, mode: str) -> tuple[bool, str]:
