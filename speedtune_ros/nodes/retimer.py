@@ -34,6 +34,7 @@ from speedtune_ros.registry import make_retimer
 from speedtune_ros.retiming.linear import RetimerConfig
 from speedtune_ros.retiming.scheduler import ChunkScheduler, SchedulerConfig
 from speedtune_ros.robots.profiles import make_profile
+from speedtune_ros.sampling import sample
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class RetimerNodeConfig:
     operator_limit_max: float = option(10.0, "largest speed limit an operator may set", minimum=0.01, maximum=100.0)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     retiming: RetimerConfig = field(default_factory=RetimerConfig)
+
+
+_DOUBT_NS = 3 * CONTROL_DT_NS  # a trajectory may reach the driver a tick or two after its start
 
 
 class RetimerNode(StageNode[RetimerNodeConfig]):
@@ -92,6 +96,8 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         self._close_request()
         self._last = {ActionChunk: -1, SpeedCommand: -1}
         self._sent: tuple[Any, Any] | None = None
+        self._playing: types.Trajectory | None = None  # as far as this node knows
+        self._doubted = False  # the driver says otherwise
 
     def _close_request(self) -> None:
         self._request: types.InferenceRequest | None = None
@@ -115,6 +121,28 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         self._driver = status
         if self._episode_id and not self._begun:
             self._advance()
+        self._compare(status)
+
+    def _compare(self, status: DriverStatus) -> None:
+        """Start over from where the arms rest if the driver does not play what was sent, until it does after all.
+
+        In lock-step it is counted alone: there no trajectory is late, and the in-process pipeline goes on as well.
+        """
+        playing, stamp_ns = self._playing, to_ns(status.header.stamp)
+        if playing is None or status.episode_id != self._episode_id or stamp_ns < playing.start_ns + _DOUBT_NS:
+            return
+        rests = status.state == DriverStatus.HOLDING and sample(playing, stamp_ns + _DOUBT_NS).speed > 0.0
+        if status.trajectory >= playing.sequence and not rests:
+            if self._doubted and not self.config.lockstep:
+                self._scheduler.resume(playing)
+            self._doubted = False
+            return
+        if not self._doubted:
+            self._doubted = True
+            does = "holds" if rests else f"plays {status.trajectory}"
+            self.fail("not_played", f"trajectory {playing.sequence} was sent, but the driver {does}")
+        if status.speed == 0.0 and not self.config.lockstep:
+            self._scheduler.rest(status.command, status.progress, stamp_ns)
 
     def _keep_state(self, message: JointState) -> None:
         state = state_from_message(message)
@@ -188,7 +216,7 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
             trajectory_to_message(retiming.trajectory, self._episode_id),
             report_to_message(report, self._episode_id, self._scheduler.next_request_ns),
         )
-        self._sent = messages
+        self._sent, self._playing, self._doubted = messages, retiming.trajectory, False
         self._trajectories.publish(messages[0])
         self._reports.publish(messages[1])
         self.counts[f"bound.{report.binding_limit}"] += 1

@@ -17,7 +17,7 @@ from speedtune_ros.errors import InvalidInputError
 from speedtune_ros.retiming.ensemble import TemporalEnsemble
 from speedtune_ros.retiming.retimer import Ceiling, Retimer, Retiming, Splice
 from speedtune_ros.sampling import Player, hold
-from speedtune_ros.types import Chunk, InferenceRequest, Setpoint, SpeedChoice, checked
+from speedtune_ros.types import Chunk, InferenceRequest, Setpoint, SpeedChoice, Trajectory, checked
 
 MODES = ("async", "sync")
 _BISECTIONS = 40
@@ -163,6 +163,16 @@ class ChunkScheduler:
         """What is commanded at `now_ns`."""
         self._player.play(now_ns)
         return self._player.peek(now_ns)
+
+    def rest(self, position: np.ndarray, progress: float, now_ns: int) -> None:
+        """The arms rest at position (14,), `progress` [s] into the demonstration, whatever was handed over."""
+        self._player = Player(hold(checked("rest position", position, (NUM_JOINTS,)), now_ns, progress))
+        if self._outstanding is not None:  # it was asked from where the arms were not
+            self._outstanding = dataclasses.replace(self._outstanding, progress=progress)
+
+    def resume(self, trajectory: Trajectory) -> None:
+        """The arms follow `trajectory` after all."""
+        self._player = Player(trajectory)
 
     @property
     def _pauses(self) -> bool:

@@ -19,6 +19,7 @@ from speedtune_ros.nodes.conversions import (
     to_stamp,
     trajectory_from_message,
 )
+from speedtune_ros.sampling import sample
 from speedtune_ros.types import Chunk, SpeedChoice
 
 pytestmark = pytest.mark.ros
@@ -52,11 +53,11 @@ class Retimer:
             self.node._keep_state(joints_to_message(self.now_ns, start_pose(), np.zeros(14)))
             self.node._keep_driver(status)
 
-    def answer(self):
-        """A ramp of half a radian in a second from the start pose on, at demonstrated speed."""
+    def answer(self, begin=None):
+        """A ramp of half a radian in a second from `begin` (the start pose) on, at demonstrated speed."""
         request = self.requests[-1]
         stamp_ns = to_ns(request.header.stamp)
-        ramp = start_pose() + np.linspace(0.0, 0.5, 50)[:, None] * np.eye(14)[0]
+        ramp = (start_pose() if begin is None else begin) + np.linspace(0.0, 0.5, 50)[:, None] * np.eye(14)[0]
         self.node._take_chunk(chunk_to_message(Chunk(stamp_ns, ramp, 0.02), "a", request.sequence))
         self.node._take_choice(choice_to_message(SpeedChoice(stamp_ns, 1.0), "a", request.sequence))
         return trajectory_from_message(self.trajectories[-1])[1]
@@ -110,3 +111,55 @@ def test_lockstep_waits_longer_and_asks_at_the_same_paused_tick(running):
     running.now_ns -= CONTROL_DT_NS  # the paused robot shows the same tick
     running.tick(state=DriverStatus.TRACKING)
     assert [request.sequence for request in running.requests] == [0, 1]
+
+
+def test_starts_over_from_the_arms_when_the_driver_does_not_play_what_was_sent(running):
+    running.answer()
+    running.tick(11)  # the driver never takes it
+    assert running.node.counts["refused.not_played"] == 1
+    assert (running.requests[-1].progress, running.requests[-1].speed) == (0.0, 0.0)
+    again = running.answer()
+    np.testing.assert_allclose(again.positions[0], start_pose(), atol=1e-6)
+    assert again.progress[0] == 0.0
+
+
+def test_goes_on_from_an_older_trajectory_once_it_rests(running):
+    """The second is refused while the first still moves."""
+    running.answer()
+    moving = {"state": DriverStatus.TRACKING, "speed": 1.0}
+    running.tick(10, **moving)
+    running.answer()
+    running.tick(10, **moving)
+    assert running.node.counts["refused.not_played"] == 1
+    assert running.requests[-1].progress > 0.3  # as believed: where they are in motion is not known here
+    there = start_pose() + np.r_[0.25, np.zeros(13)]
+    running.tick(2, command=there, progress=0.5)
+    third = running.answer(there)
+    np.testing.assert_allclose(third.positions[0], there, atol=1e-6)
+    assert third.progress[0] == 0.5
+
+
+def test_a_trajectory_that_is_played_late_counts_again(running):
+    first = running.answer()
+    running.tick(5)
+    running.tick(6, state=DriverStatus.TRACKING, speed=1.0)
+    assert running.node.counts["refused.not_played"] == 1
+    stamp_ns = to_ns(running.requests[-1].header.stamp)
+    assert running.requests[-1].progress == pytest.approx(sample(first, stamp_ns).progress)
+
+
+def test_nothing_is_doubted_where_all_is_played(running):
+    for sequence in range(3):
+        first = running.answer()
+        running.tick(10, state=DriverStatus.TRACKING, speed=1.0, trajectory=sequence)
+    running.tick(round(first.duration / 0.02), state=DriverStatus.TRACKING, speed=1.0, trajectory=2)
+    running.tick(20, trajectory=2)  # at rest at its end
+    assert running.node.counts["refused.not_played"] == 0
+
+
+@pytest.mark.parametrize("running", [{"lockstep": "true"}], indirect=True)
+def test_lockstep_counts_alone(running):
+    running.answer()
+    running.tick(11)
+    assert running.node.counts["refused.not_played"] == 1
+    assert running.requests[-1].progress > 0.1
