@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -18,7 +19,7 @@ from speedtune_ros.errors import SpeedtuneError
 from speedtune_ros.nodes.blocking_node import BlockingNode
 from speedtune_ros.nodes.conversions import to_stamp, trajectory_to_message
 from speedtune_ros.nodes.episode_config import EpisodeConfig, named_pose
-from speedtune_ros.nodes.episode_watch import EpisodeWatch
+from speedtune_ros.nodes.episode_watch import EpisodeWatch, Interrupted
 from speedtune_ros.nodes.node import StageNode, run
 from speedtune_ros.nodes.refusal import Refused
 from speedtune_ros.nodes.services import Services
@@ -78,8 +79,10 @@ class EpisodeNode(StageNode[EpisodeConfig]):
     def _run_episode(self, handle: ServerGoalHandle) -> RunEpisode.Result:
         result = RunEpisode.Result()
         try:
-            self._prepare(handle.request, result)
+            self._prepare(handle, result)
             self._follow(handle, result)
+        except Interrupted as end:
+            result.reason = str(end)
         except (SpeedtuneError, ValueError) as error:
             self.refuse(error)
             result.reason = str(error)
@@ -91,8 +94,9 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         _settle(handle, result.reason, ok=result.reason in ("success", "time_limit"))
         return result
 
-    def _prepare(self, goal: RunEpisode.Goal, result: RunEpisode.Result) -> None:
-        """Everything before the first tick; raises Refused with what stands in the way."""
+    def _prepare(self, handle: ServerGoalHandle, result: RunEpisode.Result) -> None:
+        """Everything before the first tick; raises Refused with what stands in the way, or Interrupted."""
+        goal = handle.request
         task = goal.task or self.config.task
         if task != self._task.name:
             raise Refused("other_task", f"task '{task}': this graph runs '{self._task.name}'")
@@ -110,20 +114,20 @@ class EpisodeNode(StageNode[EpisodeConfig]):
             request = SimReset.Request(episode_id=self._status.episode_id, task=task, seed=goal.seed)
             self._status.start = self._calls.demand(SimReset, "sim/reset", request).stamp
         else:
-            self._status.start = self._to_start()
+            self._status.start = self._to_start(lambda: handle.is_cancel_requested)
 
-    def _to_start(self) -> Any:
+    def _to_start(self, cancelled: Callable[[], bool]) -> Any:
         """Move real arms to the start pose if they are far from it; the stamp from which the episode counts."""
         goal = named_pose("start")
         if self._watch.distance(goal) > self.config.start_tolerance_rad:
-            error = self._move(goal, self.config.move_speed_rad_s, None)
+            error = self._move(goal, self.config.move_speed_rad_s, cancelled)
             if error > self.config.start_tolerance_rad:
                 raise Refused("far_from_start", f"arms are {error:.3f} rad from the start pose after the move to it")
         return to_stamp(self._watch.stamp_ns + CONTROL_DT_NS)
 
     def _follow(self, handle: ServerGoalHandle, result: RunEpisode.Result) -> None:
         """From the first tick to the reason it ended."""
-        self._watch.wait_for_driver(self.config.service_timeout_s)
+        self._watch.wait_for_driver(self.config.service_timeout_s, lambda: handle.is_cancel_requested)
         self._watch.start(self._status.start)
         self._publish(EpisodeStatus.RUNNING)
         feedback, told = RunEpisode.Feedback(), 0.0
@@ -152,16 +156,17 @@ class EpisodeNode(StageNode[EpisodeConfig]):
 
     def _move_arms(self, handle: ServerGoalHandle) -> MoveArms.Result:
         result = MoveArms.Result()
+        tell = lambda left: handle.publish_feedback(MoveArms.Feedback(remaining=left))  # noqa: E731
         try:
             goal = named_pose(handle.request.pose, handle.request.positions)
             self._new_status("move", "", "", 0)
             self._watch.begin(self._status.episode_id, 0.0)
             self._publish(EpisodeStatus.PREPARING)
-            result.error = self._move(goal, handle.request.speed, handle)
+            result.error = self._move(goal, handle.request.speed, lambda: handle.is_cancel_requested, tell)
             result.success = result.error <= self.config.move_tolerance_rad
             result.message = "reached" if result.success else f"{result.error:.3f} rad from the goal"
-            if handle.is_cancel_requested:
-                result.success, result.message = False, "cancelled"
+        except Interrupted as end:
+            result.message, result.error = str(end), self._watch.distance(goal)
         except (SpeedtuneError, ValueError) as error:
             self.refuse(error)
             result.message = str(error)
@@ -171,22 +176,23 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         _settle(handle, result.message, ok=result.success)
         return result
 
-    def _move(self, goal: Any, speed: float, handle: ServerGoalHandle | None) -> float:
-        """Play a staged move to `goal` (14,); the largest distance left at its end [rad]."""
+    def _move(
+        self, goal: Any, speed: float, cancelled: Callable[[], bool], tell: Callable[[float], None] = lambda left: None
+    ) -> float:
+        """Play a staged move to `goal` (14,); the largest distance left at its end [rad]. Raises Interrupted.
+
+        tell: called with the time left [s].
+        """
         limit = self.config.move_speed_max_rad_s
         if not 0.0 < speed <= limit:
             raise Refused("bad_move_speed", f"move speed: expected above 0 and at most {limit} rad/s, got {speed}")
-        command = self._watch.wait_for_driver(self.config.silence_timeout_s)
+        command = self._watch.wait_for_driver(self.config.silence_timeout_s, cancelled)
         move = staged_move(command, goal, speed, self._watch.stamp_ns + 2 * CONTROL_DT_NS)
         self._trajectories.publish(trajectory_to_message(move, self._status.episode_id))
         end_ns = move.start_ns + round((move.duration + self.config.settle_s) * 1e9)
-        feedback = MoveArms.Feedback()
-        while (left := (end_ns - self._watch.stamp_ns) * 1e-9) > 0.0 and not self._watch.trouble():
-            if handle is not None:
-                if handle.is_cancel_requested:
-                    break
-                feedback.remaining = left
-                handle.publish_feedback(feedback)
+        while (left := (end_ns - self._watch.stamp_ns) * 1e-9) > 0.0:
+            self._watch.check(cancelled)
+            tell(left)
             self._watch.wait(_POLL_S)
         return self._watch.distance(goal)
 

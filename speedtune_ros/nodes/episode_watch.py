@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,17 @@ from builtin_interfaces.msg import Time
 
 from speedtune_msgs.msg import DriverStatus, RetimeReport, SimStatus
 from speedtune_ros.aloha import ARMS
+from speedtune_ros.errors import SpeedtuneError
 from speedtune_ros.nodes.conversions import to_ns
 from speedtune_ros.nodes.episode_config import EpisodeConfig
 from speedtune_ros.nodes.node import StageNode
 from speedtune_ros.nodes.refusal import Refused
+
+_POLL_S = 0.02
+
+
+class Interrupted(SpeedtuneError):
+    """A cancel, a stop or a fault ended a wait or a move; its text is the reason."""
 
 
 class EpisodeWatch:
@@ -69,13 +77,23 @@ class EpisodeWatch:
         with self._changed:
             self._changed.wait(timeout_s)
 
-    def wait_for_driver(self, timeout_s: float) -> np.ndarray:
-        """The command (14,) the driver holds, once it knows of this episode."""
+    def wait_for_driver(self, timeout_s: float, cancelled: Callable[[], bool]) -> np.ndarray:
+        """The command (14,) the driver holds, once it knows of this episode. Raises Refused, or Interrupted."""
+        end = time.monotonic() + timeout_s
         with self._changed:
-            known = lambda: self.driver is not None and self.driver.episode_id == self._episode_id  # noqa: E731
-            if not self._changed.wait_for(known, timeout_s) or self.driver is None:
-                raise Refused("no_driver", f"no driver status within {timeout_s} s: is arm_driver or sim running?")
+            while self.driver is None or self.driver.episode_id != self._episode_id:
+                if cancelled() or self._abandoned:
+                    raise Interrupted(self._abandoned or "cancelled")
+                if time.monotonic() > end:
+                    raise Refused("no_driver", f"no driver status within {timeout_s} s: is arm_driver or sim running?")
+                self._changed.wait(_POLL_S)
             return np.array(self.driver.command)
+
+    def check(self, cancelled: Callable[[], bool]) -> None:
+        """Raise Interrupted if the goal was cancelled, or there is trouble."""
+        reason = "cancelled" if cancelled() else self.trouble()
+        if reason:
+            raise Interrupted(reason)
 
     @property
     def success(self) -> bool:
