@@ -52,8 +52,8 @@ class Answers:
 
 @pytest.fixture(scope="module")
 def answers(graph, client):
-    graph.start("sim", cameras=[""])
-    graph.start("retimer", answer_timeout_s=60.0)
+    graph.start("sim", cameras=[""], episode_timeout_s=20.0)
+    graph.start("retimer", answer_timeout_s=60.0, episode_timeout_s=20.0)
     graph.start("episode", start_timeout_s=600.0, stall_timeout_s=600.0)
     client.hear(*HEARD)
     for node in graph.processes:

@@ -20,8 +20,8 @@ HEARD = ("command", "driver_status", "episode_status", "retime_report", "inferen
 
 @pytest.fixture(scope="module", autouse=True)
 def running(graph, client):
-    graph.start("sim", cameras=[""])
-    graph.start("retimer", answer_timeout_s=0.5)
+    graph.start("sim", cameras=[""], episode_timeout_s=20.0)
+    graph.start("retimer", answer_timeout_s=0.5, episode_timeout_s=20.0)
     graph.start("task_policy", policy="expert")
     graph.start("speed_policy", speed="constant:2")
     graph.start("episode", stall_timeout_s=1.0, silence_timeout_s=20.0)

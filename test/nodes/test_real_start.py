@@ -1,4 +1,4 @@
-"""The move to the start that comes before an episode of real arms can be cancelled and stopped."""
+"""The move to the start before an episode of real arms: it can be cancelled and stopped, and the episode follows."""
 
 from __future__ import annotations
 
@@ -41,3 +41,17 @@ def test_the_move_to_the_start_ends_at_once(client, end):
     assert (outcome.success, outcome.reason) == (False, end)
     client.until(lambda: client.heard["driver_status"][-1].state != DriverStatus.TRACKING, "rest", 1.0)
     assert distance(client) > 0.1  # it had not arrived
+
+
+def test_the_episode_follows_its_move_from_the_first_answer_on(graph, client):
+    assert client.call(Trigger, "driver/clear_stop").success
+    graph.start("retimer", answer_timeout_s=20.0, episode_timeout_s=20.0)
+    graph.start("task_policy", policy="expert")
+    graph.start("speed_policy")
+    for node in graph.processes:
+        client.until(lambda node=node: client.diagnostics(node), f"diagnostics of {node}")
+    assert distance(client) > 0.1
+    outcome = client.run_episode(seed=1, time_limit=1.0)
+    assert outcome.reason == "time_limit"
+    assert client.heard["driver_status"][-1].progress > 0.1
+    assert client.counted("arm_driver", "refused.repeated_sequence") == 0
