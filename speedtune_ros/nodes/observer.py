@@ -48,15 +48,18 @@ class Observer:
             qos = EVENTS if exact else None
             node.listen("camera/<name>/image_raw", self._keep_image(name), image_topic(name), qos)
 
-    def observe(self, stamp_ns: int, timeout_s: float) -> Observation:
-        """The observation as of `stamp_ns`, waiting for what is still under way. Raises Refused."""
+    def observe(self, stamp_ns: int, timeout_s: float, since_ns: int = 0) -> Observation:
+        """The observation as of `stamp_ns`, waiting for what is still under way. Raises Refused.
+
+        since_ns: the episode's first stamp. An image from before it shows another scene, however young it is.
+        """
         deadline = time.monotonic() + timeout_s
         with self._arrived:
             newest_ns = self._states[-1].stamp_ns if self._states else stamp_ns  # before any wait for images
             first: Refused | None = None  # what was missing; while waiting the rest grows old too
             while True:
                 try:
-                    state, images = self._state(stamp_ns, newest_ns), self._select(stamp_ns)
+                    state, images = self._state(stamp_ns, newest_ns), self._select(stamp_ns, since_ns)
                     break
                 except Refused as error:
                     first = error if first is None or first.reason == "no_state" else first
@@ -76,11 +79,13 @@ class Observer:
             raise Refused("stale_state", f"joint state: {max(age, silence):.3f} s old, limit {self._state_age_s} s")
         return state
 
-    def _select(self, stamp_ns: int) -> dict[str, Image]:
-        return {name: self._image(name, stamp_ns) for name in self._images}
+    def _select(self, stamp_ns: int, since_ns: int) -> dict[str, Image]:
+        return {name: self._image(name, stamp_ns, since_ns) for name in self._images}
 
-    def _image(self, name: str, stamp_ns: int) -> Image:
-        kept = self._images[name]
+    def _image(self, name: str, stamp_ns: int, since_ns: int) -> Image:
+        kept = [image for image in self._images[name] if to_ns(image.header.stamp) >= since_ns]
+        if not kept and self._images[name]:
+            raise Refused("stale_image", f"camera '{name}': no image since the episode began on {image_topic(name)}")
         if not kept:
             raise Refused("missing_image", f"camera '{name}': no image yet on {image_topic(name)}")
         usable = [image for image in kept if to_ns(image.header.stamp) <= stamp_ns]

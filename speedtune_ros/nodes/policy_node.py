@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from speedtune_msgs.msg import EpisodeStatus, InferenceRequest
 from speedtune_ros.config import option
-from speedtune_ros.nodes.conversions import request_from_message
+from speedtune_ros.nodes.conversions import request_from_message, to_ns
 from speedtune_ros.nodes.node import StageNode
 from speedtune_ros.nodes.observer import Observer
 from speedtune_ros.nodes.refusal import Refused
@@ -43,14 +43,19 @@ class PolicyNode(StageNode[P]):
         self._episode: Episode | None = None
         self._begun = ""  # episode last begun, and below the one that began well
         self._ready = ""
+        self._started = ("", 0)  # episode that runs, and its first stamp
         self._request: InferenceRequest | None = None
         self._answered: tuple[tuple[str, int], Any] | None = None
         self._stopping = False
+        self._warm = threading.Event()
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self.latency_s = 0.0
 
     def start(self, cameras: Mapping[str, tuple[int, int]]) -> None:
+        """Listen, once the thread that infers is warm."""
         config = self.config
+        self._thread.start()
+        self._warm.wait()
         self._observer = Observer(
             self,
             cameras,
@@ -60,7 +65,9 @@ class PolicyNode(StageNode[P]):
         )
         self.listen("episode_status", self._follow)
         self.listen("inference_request", self._ask)
-        self._thread.start()
+
+    def warm_up(self) -> None:
+        """What takes long the first time, in the thread that infers."""
 
     def begin(self, episode: Episode) -> None:
         """A new episode: reset the stage."""
@@ -82,6 +89,9 @@ class PolicyNode(StageNode[P]):
             if self._episode is None or status.episode_id != self._episode.id:
                 self._episode = Episode(status.episode_id, status.task, status.seed, status.instruction)
                 self._wake.notify_all()
+            if status.phase == EpisodeStatus.RUNNING and status.episode_id != self._started[0]:
+                self._started = status.episode_id, to_ns(status.start)
+                self._wake.notify_all()
 
     def _ask(self, request: InferenceRequest) -> None:
         with self._wake:
@@ -91,12 +101,14 @@ class PolicyNode(StageNode[P]):
             self._wake.notify_all()
 
     def _work(self) -> None:
+        self.guarded(self.warm_up)()
+        self._warm.set()
         begin, reply = self.guarded(self._begin), self.guarded(self._reply)
         while not self._stopping:
             with self._wake:
                 self._wake.wait_for(self._due, timeout=1.0)
                 episode, request = self._episode, None
-                if episode is not None and self._begun == episode.id:
+                if episode is not None and self._begun == episode.id and self._answerable():
                     request, self._request = self._request, None
             if self._stopping or episode is None:
                 continue
@@ -110,7 +122,13 @@ class PolicyNode(StageNode[P]):
             return True
         if self._episode is None:
             return False
-        return self._begun != self._episode.id or self._request is not None
+        return self._begun != self._episode.id or self._answerable()
+
+    def _answerable(self) -> bool:
+        """Whether there is a request and its episode's first stamp is known: it may overtake the episode's status."""
+        if self._request is None or self._episode is None:
+            return False
+        return self._request.episode_id != self._episode.id or self._started[0] == self._episode.id
 
     def _begin(self, episode: Episode) -> None:
         self._begun = episode.id  # also where it fails: what follows is refused, not tried again and again
@@ -130,7 +148,7 @@ class PolicyNode(StageNode[P]):
             return
         request = request_from_message(message)
         wait = _LOCKSTEP_WAIT_S if self.config.lockstep else self.config.wait_s
-        observation = self._observer.observe(request.stamp_ns, wait)
+        observation = self._observer.observe(request.stamp_ns, wait, self._started[1])
         begun = time.perf_counter()
         self._answered = key, self.answer(Query(observation, request), episode)
         self.latency_s = time.perf_counter() - begun

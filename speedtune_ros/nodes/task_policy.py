@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from speedtune_msgs.msg import ActionChunk
+from speedtune_ros.aloha import NUM_JOINTS
 from speedtune_ros.config import option
 from speedtune_ros.nodes.conversions import chunk_to_message
 from speedtune_ros.nodes.node import run
 from speedtune_ros.nodes.policy_node import PolicyNode, PolicyNodeConfig
 from speedtune_ros.nodes.refusal import Refused
 from speedtune_ros.registry import make_policy
-from speedtune_ros.types import Episode, Query
+from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,14 @@ class TaskPolicyNode(PolicyNode[TaskPolicyConfig]):
             sys.modules["torch"].set_num_threads(config.threads)
         self._chunks = self.publisher("action_chunk")
         self.start(self._policy.info.cameras)
+
+    def warm_up(self) -> None:
+        """The first inference takes seconds on a busy machine: have it before anybody waits for it."""
+        still = np.zeros(NUM_JOINTS)
+        images = {name: np.zeros((*size, 3), np.uint8) for name, size in self._policy.info.cameras.items()}
+        self._policy.reset(Episode("warm-up", self.config.task))
+        query = Query(Observation(RobotState(0, still, still), images), InferenceRequest(0, 0))
+        self._policy.infer({0: query}, self.config.candidates)
 
     def begin(self, episode: Episode) -> None:
         if episode.task != self.config.task:
