@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", help="expert, act or a checkpoint's path (default: act if it is shipped, else expert)"
     )
-    parser.add_argument("--speeds", default="1,2", help="constant speeds, comma-separated (default: 1,2)")
+    parser.add_argument("--speeds", default="1,2,3", help="constant speeds, comma-separated (default: 1,2,3)")
     parser.add_argument(
         "--episodes", type=int, default=3, metavar="N", help="scenes, each run at each speed (default: 3)"
     )
