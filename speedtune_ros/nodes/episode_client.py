@@ -19,6 +19,7 @@ from speedtune_ros.errors import SpeedtuneError
 
 _SPIN_S = 0.05
 _CANCEL_S = 2.0
+_POLICIES = {"task_policy", "speed_policy"}
 
 # Called with each feedback: elapsed [s], progress [s], executed sdot, reward.
 Watch = Callable[[float, float, float, float], None]
@@ -61,16 +62,23 @@ class EpisodeClient:
         rclpy.try_shutdown()
 
     def wait_for_graph(self, nodes: set[str], timeout: float) -> None:
-        """Until all of `nodes` are seen and the action is served. Raises SpeedtuneError naming what is missing."""
+        """Until all of `nodes` are seen, policies listen and the action is served.
+
+        Raises SpeedtuneError naming what is missing.
+        """
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             self._spin_once()
-            missing = nodes - set(self._node.get_node_names())
+            missing = (nodes - set(self._node.get_node_names())) | (nodes & _POLICIES - self._listening())
             if not missing and self._client.server_is_ready():
                 return
         raise SpeedtuneError(
             f"the graph was not up after {timeout:.0f} s; missing: {', '.join(missing) or 'run_episode'}"
         )
+
+    def _listening(self) -> set[str]:
+        """Who hears requests: a policy node subscribes when it is warm."""
+        return {info.node_name for info in self._node.get_subscriptions_info_by_topic("/inference_request")}
 
     def run(self, seed: int, mode: str, timeout: float, watch: Watch = lambda *_: None) -> EpisodeOutcome:
         """One episode; a cancelled goal if interrupted. Raises SpeedtuneError if refused or not answered."""
