@@ -49,7 +49,7 @@ class ProcessGroup:
             text=True,
             errors="replace",
             start_new_session=True,  # a terminal's Ctrl-C reaches only us, and we pass it on once
-            preexec_fn=functools.partial(_die_with_parent, os.getpid()),
+            preexec_fn=functools.partial(_prepare, os.getpid()),
         )
         self._processes[name] = process
         reader = threading.Thread(target=self._read, args=(name, process), daemon=True)
@@ -115,8 +115,10 @@ def describe(status: int) -> str:
     return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
-def _die_with_parent(parent: int) -> None:
-    """In the child: be told to stop if `parent` is killed without a chance to stop us (Linux)."""
+def _prepare(parent: int) -> None:
+    """In the child: hear SIGINT, and be told to stop if `parent` is killed without a chance to stop us (Linux)."""
+    # Shells start background jobs with SIGINT ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         _LIBC.prctl(_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:  # gone before we asked

@@ -65,6 +65,15 @@ def test_lines_are_prefixed_and_an_interrupt_is_enough(group: ProcessGroup, outp
     assert sorted(output.getvalue().splitlines()) == ["[one] bye", "[one] up", "[two] bye", "[two] up"]
 
 
+def test_processes_of_a_background_job_hear_the_interrupt(group: ProcessGroup, output: io.StringIO) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as shells leave it for what they start with `&`
+    try:
+        start(group, output, one=POLITE)
+        assert group.stop(PATIENT) == {"one": 0}
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_who_ignores_the_interrupt_is_terminated_then_killed(group: ProcessGroup, output: io.StringIO) -> None:
     start(group, output, deaf=DEAF.format(more=""), deafer=DEAF.format(more=IGNORE_TERM))
     assert group.stop(QUICK) == {"deaf": -signal.SIGTERM, "deafer": -signal.SIGKILL}
