@@ -194,14 +194,20 @@ def cameras(text: str) -> list[tuple[str, tuple[int, int] | None]]:
     """(name, (height, width) or None where not given) of each camera in `top:96x96,angle`. Raises ConfigError."""
     found: list[tuple[str, tuple[int, int] | None]] = []
     for item in () if text in ("", "none") else text.split(","):
-        match = re.fullmatch(r"(\w+)(?::([1-9]\d*)x([1-9]\d*))?", item.strip())
-        if match is None:
-            raise ConfigError(f"cameras: expected name or name:HEIGHTxWIDTH, separated by commas, got '{item}'")
-        name, height, width = match.groups()
+        name, size = camera(item.strip())
         if name in (earlier for earlier, _ in found):
             raise ConfigError(f"cameras: '{name}' is given twice")
-        found.append((name, (int(height), int(width)) if height else None))
+        found.append((name, size))
     return found
+
+
+def camera(text: str) -> tuple[str, tuple[int, int] | None]:
+    """(name, (height, width) or None where not given) of `top:96x96` or `angle`. Raises ConfigError."""
+    match = re.fullmatch(r"(\w+)(?::([1-9]\d*)x([1-9]\d*))?", text)
+    if match is None:
+        raise ConfigError(f"cameras: expected name or name:HEIGHTxWIDTH, as in top:96x96, got '{text}'")
+    name, height, width = match.groups()
+    return name, (int(height), int(width)) if height else None
 
 
 def _per_camera(process: Process, text: str) -> Iterator[Process]:

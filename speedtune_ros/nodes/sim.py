@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from speedtune_msgs.msg import EpisodeStatus, SimStatus
 from speedtune_msgs.srv import SimReset, SimStep
 from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS
 from speedtune_ros.config import option
-from speedtune_ros.errors import ConfigError, SpeedtuneError
+from speedtune_ros.errors import SpeedtuneError
+from speedtune_ros.graph import camera
 from speedtune_ros.nodes.cadence import Cadence, Pace
 from speedtune_ros.nodes.conversions import to_stamp
 from speedtune_ros.nodes.driver_port import DriverPort
@@ -188,13 +188,7 @@ class SimNode(StageNode[SimConfig]):
 
 def camera_sizes(given: Sequence[str]) -> dict[str, tuple[int, int]]:
     """(height, width) by camera name of texts such as top:96x96. Raises ConfigError."""
-    sizes = {}
-    for text in filter(None, given):
-        match = re.fullmatch(r"(\w+)(?::([1-9]\d*)x([1-9]\d*))?", text)
-        if match is None:
-            raise ConfigError(f"camera '{text}': expected name or name:HEIGHTxWIDTH, as in top:96x96")
-        sizes[match[1]] = (int(match[2]), int(match[3])) if match[2] else _FULL_SIZE
-    return sizes
+    return {name: size or _FULL_SIZE for name, size in map(camera, filter(None, given))}
 
 
 def main() -> int:
