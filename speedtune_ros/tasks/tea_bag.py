@@ -12,9 +12,9 @@ from scipy.spatial.transform import Rotation
 from speedtune_ros.tasks.motion import CLOSED, FROM_ABOVE, OPEN, Waypoint, plan
 from speedtune_ros.tasks.scene import load_arms, set_free_body, touching
 
-LINKS, LINK_LENGTH = 8, 0.02  # [m]
+LINKS, LINK_LENGTH = 8, 0.0175  # [m]
 LINK_RADIUS, LINK_MASS = 0.0015, 0.001  # [m], [kg]
-JOINT_DAMPING = 3e-4  # [N m s/rad]
+JOINT_DAMPING = 1e-3  # [N m s/rad]
 JOINT_ARMATURE = 1e-6  # [kg m2]; without it the taut string rings at a frequency that no time step follows
 TAG_HALF = np.array([0.02, 0.01, 0.02])  # [m]
 LIFTED_HEIGHT = 2 * TAG_HALF[2]  # of the tag's centre: clear of the table, which it leaves for moments when gripped [m]
@@ -26,7 +26,7 @@ LENGTH = LINKS * LINK_LENGTH + BAG_HALF  # from the tag to the bag's centre [m]
 
 # The string starts at the tag's face away from the arm and lies straight on the table, aside from the gripper's way.
 STRING_START = np.array([-TAG_HALF[0], 0.0, 0.0])
-STRING_HEADING = np.deg2rad(240.0)
+STRING_HEADING = np.deg2rad(228.0)
 
 TAG_CENTRE = np.array([0.1, 0.5])  # middle of the start positions [m]
 TAG_SPREAD, YAW_SPREAD = 0.05, 0.5  # either way [m], [rad]
@@ -47,7 +47,9 @@ FINGERS = ("vx300s_right/10_left_gripper_finger", "vx300s_right/10_right_gripper
 CARRY = Rotation.from_euler("ZY", [170.0, 20.0], degrees=True)
 TILT = np.array([0.008, 0.0, 0.0])  # how far the bag's weight turns the string's end away from the arm [m]
 # Of the string's upper end: when the bag still lies on the table, on the way, and when the bag is in the cup [m].
-TAUT_HEIGHT, CARRY_HEIGHT, DIPPED_HEIGHT = LENGTH + 0.02, LENGTH + 0.14, LENGTH + 0.035
+TAUT_HEIGHT, CARRY_HEIGHT, DIPPED_HEIGHT = LENGTH + 0.02, LENGTH + 0.16, LENGTH + 0.035
+
+CARRY_STEPS = (210, 375)  # when the demonstrator begins to carry the bag, and is above the cup
 
 
 class TeaBag:
@@ -88,13 +90,13 @@ class TeaBag:
         grasp = Rotation.from_quat(data.body("tag").xquat[[1, 2, 3, 0]]) * FROM_ABOVE["right"]
         right = [
             Waypoint(0, tag, grasp, 0.1),
-            Waypoint(80, tag + [0.0, 0.0, 0.1], grasp, OPEN),
-            Waypoint(115, tag, grasp, OPEN),
-            Waypoint(150, tag, grasp, CLOSED),
-            _holding(195, bag, TAUT_HEIGHT),
-            _holding(235, bag, CARRY_HEIGHT),
-            _holding(350, cup, CARRY_HEIGHT),
-            _holding(405, cup, DIPPED_HEIGHT),
+            Waypoint(90, tag + [0.0, 0.0, 0.1], grasp, OPEN),
+            Waypoint(130, tag, grasp, OPEN),
+            Waypoint(170, tag, grasp, CLOSED),
+            _holding(CARRY_STEPS[0], bag, TAUT_HEIGHT),
+            # Lifts as it carries: one long motion swings the bag less than two.
+            _holding(CARRY_STEPS[1], cup, CARRY_HEIGHT),
+            _holding(428, cup, DIPPED_HEIGHT),
         ]
         left = [Waypoint(0, data.site("left_tool").xpos, FROM_ABOVE["left"], 0.1)]  # rests
         return plan(model, data.qpos, {"left": left, "right": right}, self.episode_steps)

@@ -135,7 +135,7 @@ def test_expert_keeps_the_demonstrated_pace(profile: str) -> None:
         first.setdefault(simulation.reward, simulation.steps)
         if simulation.success:
             break
-    assert 115 <= first[1] <= 150 and 150 <= first[2] <= 195
+    assert 130 <= first[1] <= 170 and 170 <= first[2] <= 215
     assert 300 <= first[3] <= 420
 
 
