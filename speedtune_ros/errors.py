@@ -18,6 +18,14 @@ class InvalidInputError(SpeedtuneError):
     """An observation, chunk, speed or command breaks its contract; nothing was executed."""
 
 
+class Refused(InvalidInputError):
+    """A message was refused; `reason` is the short name it is counted under in diagnostics."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class DataError(SpeedtuneError):
     """A file on disk is missing, truncated or not what it should be."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from speedtune_ros.retiming.linear import RetimerConfig
     from speedtune_ros.retiming.retimer import Retimer
     from speedtune_ros.simulation import Simulation
-    from speedtune_ros.speed.speed_policy import SpeedPolicy
+    from speedtune_ros.speed.speed_policy import Companion, SpeedPolicy
     from speedtune_ros.tasks.task import Task
 
 # Shipped checkpoints lie in CHECKPOINTS/<task>/<profile>/<policy>.
@@ -86,15 +86,27 @@ def shipped_checkpoint(policy: str, task: str, profile: str) -> Path:
     )
 
 
-def make_speed_policy(spec: str) -> SpeedPolicy:
+def make_speed_policy(spec: str, policy: Policy | None = None, k_skip: int = 0) -> SpeedPolicy:
     """A speed policy from its name and argument, as `constant:2`; a plain number is a constant speed.
 
-    Raises UnknownNameError, ConfigError, and InvalidInputError for a speed that is not finite and above 0.
+    policy: the task policy it runs beside, asked every `k_skip` control steps (0: not known); a learned speed policy
+    is refused beside another one, or none. Raises UnknownNameError, ConfigError, CheckpointError, and InvalidInputError
+    for a speed that is not finite and above 0.
     """
     from speedtune_ros.speed.speed_policy import FACTORIES, split_spec
 
     name, argument = split_spec(spec)
-    return _named("speed policy", name, FACTORIES)(argument)
+    return _named("speed policy", name, FACTORIES)(argument, companion(policy, k_skip) if policy else None)
+
+
+def companion(policy: Policy, k_skip: int = 0) -> Companion:
+    """What a learned speed policy needs to know of the task policy it runs beside."""
+    from speedtune_ros.speed.speed_policy import Companion
+
+    info = policy.info
+    shipped = CHECKPOINTS / info.task / info.profile / info.name
+    see = getattr(policy, "see", None)
+    return Companion(info.task, info.profile, info.name, info.digest, see, info.cameras, k_skip, shipped)
 
 
 def make_retimer(

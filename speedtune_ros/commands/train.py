@@ -1,33 +1,68 @@
-"""speedtune train: task policies from demonstrations."""
+"""speedtune train: task policies from demonstrations, speed policies from episodes in simulation."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-HELP = "train a task policy from recorded demonstrations"
+from speedtune_ros.live.arguments import add_live_arguments
+
+HELP = "train a task policy from demonstrations, or a speed policy for one"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    policies = parser.add_subparsers(dest="policy", metavar="POLICY", required=True)
+    policies = parser.add_subparsers(dest="trained", metavar="POLICY", required=True)
     act = policies.add_parser("act", help="action chunking with transformers", description="Train ACT.")
     act.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of episode_<i>.hdf5 files")
-    act.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the checkpoint and the log go")
-    act.add_argument("--config", type=Path, metavar="FILE", help="ROS parameter YAML (default: config/train_act.yaml)")
     act.add_argument("--preset", default="small", help="sizes: small (the shipped one) or paper")
-    act.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="single parameters, such as steps=2000")
     act.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to train (default: auto)")
-    act.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: one a core)")
-    act.add_argument(
-        "--minutes", type=float, default=float("inf"), metavar="M", help="stop after this time; --resume goes on"
-    )
-    act.add_argument("--resume", action="store_true", help="go on exactly where the run in --out stands")
+    _add_common(act, "config/train_act.yaml", "steps=2000")
+    words = "Train a speed policy for a task policy, which stays as it is (docs/speed.md)."
+    speed = policies.add_parser("speed", help="Rainbow, for the speed of a task policy", description=words)
+    speed.add_argument("--task", help="task (default: as configured)")
+    speed.add_argument("--policy", help="task policy: expert, act (the shipped one) or a checkpoint's path")
+    speed.add_argument("--dynamics", help="dynamics profile (default: as configured)")
+    speed.add_argument("--preset", default="", help="a block of the file whose values go on top, such as paper")
+    _add_common(speed, "config/train_speed.yaml", "reward.alpha=0.02")
+    add_live_arguments(speed)
 
 
 def run(args: argparse.Namespace) -> int:
+    return _train_act(args) if args.trained == "act" else _train_speed(args)
+
+
+def train_config(preset: str, path: Path | None, settings: list[str]) -> Any:
+    """The ActTrainConfig of a file, with the preset's sizes and then single settings on top. Raises ConfigError."""
+    from speedtune_ros.config import build, merge, read_parameters
+    from speedtune_ros.errors import UnknownNameError
+    from speedtune_ros.share import share_path
+    from speedtune_ros.training.train_act import PRESETS, ActTrainConfig
+
+    if preset not in PRESETS:
+        raise UnknownNameError("preset", preset, PRESETS)
+    path = path or share_path("config/train_act.yaml")
+    values = merge(read_parameters(path, "train_act"), PRESETS[preset])
+    return build(ActTrainConfig, {**values, **_parsed(settings)}, str(path))
+
+
+def speed_config(path: Path | None, settings: Sequence[str], preset: str = "") -> Any:
+    """The TrainSpeedConfig of a file, with the preset's block and then single settings on top. Raises ConfigError."""
+    from speedtune_ros.config import build, merge, read_parameters
+    from speedtune_ros.share import share_path
+    from speedtune_ros.training.train_speed import TrainSpeedConfig
+
+    path = path or share_path("config/train_speed.yaml")
+    values = read_parameters(path, "train_speed")
+    if preset:
+        values = merge(values, read_parameters(path, preset))
+    return build(TrainSpeedConfig, {**values, **_parsed(settings)}, str(path))
+
+
+def _train_act(args: argparse.Namespace) -> int:
     import torch
 
     from speedtune_ros.training.train_act import ActTrainer, train
@@ -39,28 +74,56 @@ def run(args: argparse.Namespace) -> int:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     config = train_config(args.preset, args.config, args.set)
     trainer = ActTrainer(config, args.data, device, progress=True)
-    command = shlex.join(["speedtune", *sys.argv[1:]])
-    validation = train(trainer, args.out, command, args.resume, progress=True, seconds=60.0 * args.minutes)
+    validation = train(trainer, args.out, _command(), args.resume, progress=True, seconds=60.0 * args.minutes)
     print(f"step {trainer.step} of {config.steps}, validation L1 {validation:.4f}; checkpoint in {args.out}")
     return 0
 
 
-def train_config(preset: str, path: Path | None, settings: list[str]) -> Any:
-    """The ActTrainConfig of a file, with the preset's sizes and then single settings on top. Raises ConfigError."""
+def _train_speed(args: argparse.Namespace) -> int:
+    from speedtune_ros.training.train_speed import describe, train_speed
+
+    named = {"task": args.task, "policy": args.policy, "profile": args.dynamics}
+    settings = [*(f"{key}={value}" for key, value in named.items() if value), *args.set]
+    config = speed_config(args.config, settings, args.preset)
+    if args.live:
+        from speedtune_ros.live.run import train_live
+
+        last = train_live(args, config, _command())
+        print(f"{last['episodes']} episodes, {last['decisions']} decisions" if last else "no episode was learned from")
+        print(f"run it with --speed rainbow:{args.out / 'latest'}; curves in {args.out / 'curves.png'}")
+        return 0
+    last = train_speed(config, args.out, _command(), args.resume, True, 60.0 * args.minutes, args.threads or 0)
+    print("\n".join(describe(last)))
+    print(f"the best policy is in {args.out}: run it with --speed rainbow:{args.out}")
+    return 0
+
+
+def _add_common(parser: argparse.ArgumentParser, config: str, example: str) -> None:
+    """What every training takes."""
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the checkpoint and the log go")
+    parser.add_argument("--config", type=Path, metavar="FILE", help=f"ROS parameter YAML (default: {config})")
+    words = f"single parameters, such as {example}"
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help=words)
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: one a core)")
+    words = "stop after this time; --resume goes on"
+    parser.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help=words)
+    parser.add_argument("--resume", action="store_true", help="go on exactly where the run in --out stands")
+
+
+def _parsed(settings: Sequence[str]) -> dict[str, Any]:
+    """The KEY=VALUE of --set. Raises ConfigError."""
     import yaml
 
-    from speedtune_ros.config import build, merge, read_parameters
-    from speedtune_ros.errors import ConfigError, UnknownNameError
-    from speedtune_ros.share import share_path
-    from speedtune_ros.training.train_act import PRESETS, ActTrainConfig
+    from speedtune_ros.errors import ConfigError
 
-    if preset not in PRESETS:
-        raise UnknownNameError("preset", preset, PRESETS)
-    path = path or share_path("config/train_act.yaml")
-    values = dict(merge(read_parameters(path, "train_act"), PRESETS[preset]))
+    values = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set: expected KEY=VALUE, got '{setting}'")
         values[key] = yaml.safe_load(value)
-    return build(ActTrainConfig, values, str(path))
+    return values
+
+
+def _command() -> str:
+    return shlex.join(["speedtune", *sys.argv[1:]])

@@ -14,7 +14,8 @@ class PolicyInfo:
     """What a policy declares about itself.
 
     task, profile: what it was trained on ("" fits any); horizon: targets per chunk; dt: their step [s];
-    cameras: (height, width) by name; kind: what its targets are; stochastic: whether candidates differ.
+    cameras: (height, width) by name; kind: what its targets are; stochastic: whether candidates differ; digest: of
+    its weights, "" where it has none.
     """
 
     name: str
@@ -25,6 +26,7 @@ class PolicyInfo:
     cameras: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     kind: TargetKind = TargetKind.COMMAND
     stochastic: bool = False
+    digest: str = ""
 
 
 class Policy(Protocol):
@@ -47,4 +49,5 @@ class Policy(Protocol):
 # checkpoint is of another task or profile. A new policy adds its line here.
 LOADERS: dict[str, str] = {
     "act": "speedtune_ros.policies.act:load",
+    "from_scratch": "speedtune_ros.from_scratch:load",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from speedtune_ros.errors import ConfigError
+from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.types import Episode, Query, SpeedChoice
 
 
@@ -25,7 +26,7 @@ class ConstantSpeed:
         }
 
 
-def make(argument: str) -> ConstantSpeed:
+def make(argument: str, companion: Companion | None = None) -> ConstantSpeed:
     """`constant:V`; V is 1 when left out."""
     try:
         speed = float(argument or 1.0)

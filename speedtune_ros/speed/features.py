@@ -17,6 +17,7 @@ import numpy as np
 from speedtune_ros.aloha import NUM_JOINTS, start_pose
 from speedtune_ros.config import option
 from speedtune_ros.errors import ConfigError, InvalidInputError
+from speedtune_ros.speed.projection import Projection, Unchanged
 from speedtune_ros.types import Episode, Query
 
 # The images of each query to one vector each: (B, E), as one batch. Raises InvalidInputError on a wrong image.
@@ -56,32 +57,6 @@ class EpisodeScale:
                 raise ConfigError(f"{name}: expected a positive time [s], got {getattr(self, name)}")
 
 
-@dataclass(frozen=True)
-class Standardiser:
-    """Shifts and scales an encoder's output by what it gave on some first observations: mean, std (E,)."""
-
-    mean: np.ndarray
-    std: np.ndarray
-
-    # An output that never changes is not blown up to full scale.
-    SMALLEST = 1e-3
-
-    @classmethod
-    def fit(cls, encoded: np.ndarray) -> Standardiser:
-        """From (N, E) outputs. Raises InvalidInputError if they are not finite or none."""
-        encoded = np.asarray(encoded, np.float64)
-        if encoded.ndim != 2 or not len(encoded) or not np.isfinite(encoded).all():
-            raise InvalidInputError(f"encoded images: expected finite numbers (N, E), got shape {encoded.shape}")
-        return cls(encoded.mean(0), np.maximum(encoded.std(0), cls.SMALLEST))
-
-    @classmethod
-    def identity(cls, size: int) -> Standardiser:
-        return cls(np.zeros(size), np.ones(size))
-
-    def __call__(self, encoded: np.ndarray) -> np.ndarray:
-        return (encoded - self.mean) / self.std
-
-
 @dataclass
 class _History:
     """One slot's episode so far."""
@@ -96,7 +71,7 @@ class _History:
 class FeatureStack:
     """Queries to states (B, k, F) float32, oldest first, one history a slot.
 
-    encoder: needed where the configuration has images; encoded: how it is scaled, of size E.
+    encoder: needed where the configuration has images; encoded: what is kept of its E numbers.
     Raises ConfigError if images are wanted and there is no encoder, or nothing at all is seen.
     """
 
@@ -105,7 +80,7 @@ class FeatureStack:
         config: FeatureConfig,
         scale: EpisodeScale,
         encoder: Encoder | None = None,
-        encoded: Standardiser | None = None,
+        encoded: Projection | Unchanged | None = None,
     ) -> None:
         if config.images and (encoder is None or encoded is None):
             raise ConfigError("features: images are on, but there is no encoder; expected one, or images: false")
@@ -124,7 +99,7 @@ class FeatureStack:
         names = [f"qpos{i}" for i in range(NUM_JOINTS)] if config.qpos else []
         names += [f"qvel{i}" for i in range(NUM_JOINTS)] if config.qvel else []
         names += ["speed", "ceiling", "progress", "chunk_left", "time_left"] if config.markov else []
-        size = 0 if self._encoded is None else len(self._encoded.mean)
+        size = 0 if self._encoded is None else self._encoded.size
         return (*names, *(f"image{i}" for i in range(size)))
 
     @property
@@ -193,11 +168,11 @@ class FeatureStack:
         )
 
     def _see(self, queries: Sequence[Query]) -> np.ndarray:
-        """(B, E) of the images, E 0 without an encoder."""
+        """(B, F) of the images, F 0 without an encoder."""
         if self._encoder is None or self._encoded is None:
             return np.zeros((len(queries), 0))
         raw = np.asarray(self._encoder(queries), np.float64)
-        expected = (len(queries), len(self._encoded.mean))
+        expected = (len(queries), self._encoded.inputs)
         if raw.shape != expected:
             raise InvalidInputError(f"encoded images: expected shape {expected}, got {raw.shape}")
         return self._encoded(raw)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from torch.nn import functional
 from speedtune_ros.config import option
 from speedtune_ros.errors import ConfigError
 from speedtune_ros.speed.loss import duel
+from speedtune_ros.speed.own_encoder import EncodedStates, OwnEncoderConfig
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class NetworkConfig:
     noisy: bool = option(True, "explore by noise in the heads' weights, not by chance actions")
     sigma: float = option(0.5, "initial noise of noisy layers, before 1/sqrt(inputs)", minimum=0.0)
     atoms: int = option(121, "atoms of the categorical value; 1: a plain value", minimum=1)
+    encoder: OwnEncoderConfig = field(default_factory=OwnEncoderConfig)
 
 
 class NoisyLinear(nn.Module):
@@ -77,8 +79,9 @@ class ValueNetwork(nn.Module):
             )
         self.config = config
         self._actions = actions
-        layers: list[nn.Module] = [nn.Flatten()]
-        width = features * stack
+        layers: list[nn.Module] = [EncodedStates(config.encoder)] if config.encoder.shape else []
+        layers.append(nn.Flatten())
+        width = config.encoder.encoded(features) * stack
         for _ in range(config.layers):
             layers += [nn.Linear(width, config.hidden), nn.ReLU()]
             width = config.hidden

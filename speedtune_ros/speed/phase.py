@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 from speedtune_ros.aloha import GRIPPERS
 from speedtune_ros.errors import ConfigError, InvalidInputError
+from speedtune_ros.speed.shipped import read_shipped
+from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.types import Episode, Query, SpeedChoice
 
 OPEN = 0.5  # a gripper wider than this is open (0 closed to 1 open)
@@ -94,8 +96,12 @@ class PhaseSpeed:
         return SpeedChoice(query.request.stamp_ns, speed, self._speeds, (), self._source)
 
 
-def make(argument: str) -> PhaseSpeed:
-    """`phase:FAST,SLOW`, SLOW while a gripper moves on something; `open=V`, `holding=V` give those phases their own."""
+def make(argument: str, companion: Companion | None = None) -> PhaseSpeed:
+    """`phase:FAST,SLOW`, SLOW while a gripper moves on something; `open=V`, `holding=V` give those phases their own.
+
+    Without an argument, the table shipped for the task policy it runs beside. Raises ConfigError.
+    """
+    argument = argument or read_shipped("phase", companion).argument
     words = [word.strip() for word in argument.split(",")]
     positional = [word for word in words if "=" not in word]
     if len(positional) != 2 or positional != words[:2]:

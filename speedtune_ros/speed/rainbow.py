@@ -7,7 +7,7 @@ known, and calls `learn` while `owed` is above 0.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,7 +111,9 @@ class Rainbow:
         self._device = next(network.parameters()).device
         self._atoms = atoms.to(self._device)
         self._target = copy.deepcopy(network).requires_grad_(False)
-        self._optimiser = torch.optim.Adam(network.parameters(), config.learning_rate, eps=config.adam_epsilon)
+        self._optimiser = torch.optim.Adam(
+            network.parameters(), config.learning_rate, eps=config.adam_epsilon, fused=True
+        )
         self._rng = np.random.default_rng(seed)
         self._noise = torch.Generator().manual_seed(seed)
 
@@ -143,6 +145,11 @@ class Rainbow:
             actions = np.where(chance, self._rng.integers(values.shape[1], size=len(actions)), actions)
         return actions, values
 
+    def reseed(self, seed: int) -> None:
+        """What is left to chance follows from `seed` from now on."""
+        self._rng = np.random.default_rng(seed)
+        self._noise.manual_seed(seed)
+
     def add(self, episode: EpisodeSteps) -> None:
         """Learn from `episode` from now on; its decisions count."""
         self.replay.add(episode)
@@ -155,10 +162,13 @@ class Rainbow:
         self.network.draw_noise(self._noise)
         self._target.draw_noise(self._noise)
         outputs = self.network(self._tensor(batch.states))
-        losses, priorities = self._losses(outputs, batch)
+        batches = [batch]
         if config.one_step and config.steps > 1:
-            short, _ = self._losses(outputs, self.replay.batch(batch.indices, 1, config.discount))
-            losses = losses + short
+            batches.append(self.replay.batch(batch.indices, 1, config.discount))
+        believed = self._believed(batches)
+        losses, priorities = self._losses(outputs, batch, believed[0])
+        for other, rated in zip(batches[1:], believed[1:]):
+            losses = losses + self._losses(outputs, other, rated)[0]
         self._check(losses, batch)
         total = (self._tensor(self._weights(batch)) * losses).mean()
         gradient = self._step(total)
@@ -196,17 +206,21 @@ class Rainbow:
         self._noise.set_state(state["noise"])
         self.updates, self.decisions = state["updates"], state["decisions"]
 
-    def _losses(self, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def _believed(self, batches: Sequence[Batch]) -> Sequence[torch.Tensor]:
+        """What the target network says of the best next action: outputs (B, N) for each batch, all rated at once."""
+        states = torch.cat([self._tensor(batch.next_states) for batch in batches])
+        with torch.no_grad():
+            rated = self._target(states)
+            values = loss.action_values(rated, self._atoms)
+            online = loss.action_values(self.network(states), self._atoms) if self.config.double else values
+            best = loss.bootstrap_actions(online, values, self.config.double)
+            return rated[torch.arange(len(best), device=self._device), best].chunk(len(batches))
+
+    def _losses(self, outputs: torch.Tensor, batch: Batch, believed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss and the new priority of each transition, (B,) twice, from the outputs (B, A, N) of its states."""
         rows = torch.arange(len(batch.actions), device=self._device)
         taken = outputs[rows, self._tensor(batch.actions)]  # (B, N)
         returns, discounts = self._tensor(batch.returns), self._tensor(batch.discounts)
-        with torch.no_grad():
-            states = self._tensor(batch.next_states)
-            rated = self._target(states)
-            values = loss.action_values(rated, self._atoms)
-            online = loss.action_values(self.network(states), self._atoms) if self.config.double else values
-            believed = rated[rows, loss.bootstrap_actions(online, values, self.config.double)]  # (B, N)
         if len(self._atoms) == 1:
             target = returns + discounts * believed[:, 0]
             return loss.huber(taken[:, 0], target), (taken.detach()[:, 0] - target).abs()
@@ -262,6 +276,6 @@ def make(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # weights are drawn from the global generator, which is as before afterwards
         network = ValueNetwork(config.network, features, stack, actions)
-    replay = Replay(config.replay, features, stack)
+    replay = Replay(config.replay, features, stack, config.network.encoder.pixels)
     atoms = loss.support(low, high, config.network.atoms)
     return Rainbow(config, network.to(device), replay, atoms, seed)

@@ -85,16 +85,21 @@ class Replay:
     """A ring of steps. An episode that is overwritten in part is never drawn from again.
 
     features: numbers a step; stack: the last so many steps of an episode make a state, its first step repeated
-    before its beginning.
+    before its beginning; pixels: so many of the features, the last ones, are whole numbers 0 to 255, kept as bytes.
     """
 
-    def __init__(self, config: ReplayConfig, features: int, stack: int) -> None:
-        if features < 1 or stack < 1:
-            raise ConfigError(f"replay: expected at least 1 feature and a stack of 1, got {features} and {stack}")
+    def __init__(self, config: ReplayConfig, features: int, stack: int, pixels: int = 0) -> None:
+        if features < 1 or stack < 1 or not 0 <= pixels <= features:
+            raise ConfigError(
+                f"replay: expected at least 1 feature, a stack of 1 and no more pixels than features, "
+                f"got {features}, {stack} and {pixels}"
+            )
         self.config = config
         self._stack = stack
+        self._width = features
         self._columns = {
-            "features": np.zeros((config.capacity, features), config.precision),
+            "features": np.zeros((config.capacity, features - pixels), config.precision),
+            "pixels": np.zeros((config.capacity, pixels), np.uint8),
             "actions": np.zeros(config.capacity, np.int16),
             "rewards": np.zeros(config.capacity, np.float32),
             "age": np.zeros(config.capacity, np.int32),  # steps since the episode began
@@ -102,32 +107,35 @@ class Replay:
         }
         self._tree = SumTree(config.capacity)
         self._episodes: deque[tuple[int, int]] = deque()  # first index and length, oldest first
-        self._next = 0
+        self._next = self._count = 0
         self._highest = 1.0  # priority given to new steps, so that each is drawn soon
 
     def __len__(self) -> int:
         """Steps that can be drawn."""
-        return sum(length for _, length in self._episodes)
+        return self._count
 
     def add(self, episode: EpisodeSteps) -> None:
         """Store an episode over the oldest ones. Raises InvalidInputError if it does not fit."""
-        length, width = len(episode.actions), self._columns["features"].shape[1]
+        length, width = len(episode.actions), self._width
         if length > self.config.capacity or np.shape(episode.features) != (length, width):
             raise InvalidInputError(
                 f"episode '{episode.name}': expected at most {self.config.capacity} decisions of {width} features, "
                 f"got {np.shape(episode.features)}"
             )
-        with np.errstate(over="ignore"):  # seen below
-            stored = np.asarray(episode.features, self.config.precision)
+        with np.errstate(over="ignore", invalid="ignore"):  # seen below
+            stored, pixels = self._stored(episode.features)
         if not np.isfinite(stored).all():
             raise InvalidInputError(f"episode '{episode.name}': a feature is too large for {self.config.precision}")
+        if (pixels != episode.features[:, stored.shape[1] :]).any():
+            raise InvalidInputError(f"episode '{episode.name}': expected pixels to be whole numbers from 0 to 255")
         self._evict(length)
         rows = (self._next + np.arange(length)) % self.config.capacity
         age = np.arange(length)
-        for name, values in zip(self._columns, (stored, episode.actions, episode.rewards, age, length - age)):
+        for name, values in zip(self._columns, (stored, pixels, episode.actions, episode.rewards, age, length - age)):
             self._columns[name][rows] = values
         self._tree.set(rows, np.full(length, self._weight(self._highest)))
         self._episodes.append((self._next, length))
+        self._count += length
         self._next = (self._next + length) % self.config.capacity
 
     def sample(self, size: int, steps: int, discount: float, rng: np.random.Generator) -> Batch:
@@ -190,6 +198,7 @@ class Replay:
         self._tree = SumTree(self.config.capacity)
         self._tree.set(np.arange(used), state["weights"])
         self._episodes = deque((int(first), int(length)) for first, length in state["episodes"])
+        self._count = sum(length for _, length in self._episodes)
         self._next, self._highest = int(state["next"]), float(state["highest"])
 
     @property
@@ -197,6 +206,11 @@ class Replay:
         """Rows ever written: all once the ring has closed."""
         wrapped = any(first + length >= self.config.capacity or first >= self._next for first, length in self._episodes)
         return self.config.capacity if wrapped else self._next
+
+    def _stored(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features (T, F) as they are kept: numbers and bytes."""
+        numbers = self._columns["features"].shape[1]
+        return np.asarray(features[:, :numbers], self.config.precision), np.asarray(features[:, numbers:], np.uint8)
 
     def _weight(self, priority: Any) -> Any:
         return priority ** (self.config.exponent if self.config.prioritised else 0.0)
@@ -206,6 +220,7 @@ class Replay:
         free = self.config.capacity - self._gap
         while free < length:
             first, old = self._episodes.popleft()
+            self._count -= old
             self._tree.set((first + np.arange(old)) % self.config.capacity, np.zeros(old))
             free = self.config.capacity - self._gap
 
@@ -219,4 +234,5 @@ class Replay:
     def _states(self, rows: np.ndarray) -> np.ndarray:
         """The stacks that end at `rows` (B,): (B, k, F)."""
         back = np.minimum(np.arange(self._stack - 1, -1, -1), self._columns["age"][rows][:, None])
-        return self._columns["features"][(rows[:, None] - back) % self.config.capacity].astype(np.float32)
+        rows = (rows[:, None] - back) % self.config.capacity
+        return np.concatenate([self._columns[name][rows].astype(np.float32) for name in ("features", "pixels")], -1)

@@ -6,7 +6,8 @@ pays
 
     r = alpha * sum_i v_i**beta + success * [succeeded]
 
-which an episode that never succeeds can collect until its time is up. The other kind charges time instead,
+which an episode that never succeeds can collect until its time is up, unless it has to give it back (`forfeit`): a
+return is then success * (bonus + what was paid for speed). The other kind charges time instead,
 
     r = -time_cost * (steps + forfeited) + success * [succeeded]
 
@@ -34,6 +35,7 @@ class RewardConfig:
     kind: str = option("speed", "pay for executed speed, or charge for time", choices=KINDS)
     alpha: float = option(0.01, "weight of speed, a control step", minimum=0.0)
     beta: float = option(2.0, "degree of speed", minimum=0.0)
+    forfeit: bool = option(False, "an episode that fails gives back what it was paid for speed")
     success: float = option(100.0, "paid once, on success", minimum=0.0)
     time_cost: float = option(0.25, "charged for each control step where the kind is `time`", minimum=0.0)
 
@@ -70,7 +72,10 @@ def episode_rewards(
         )
     parts = np.split(np.asarray(speeds, np.float64), starts[1:])
     rewards = [reward(config, part, False) for part in parts[:-1]]
-    return np.array([*rewards, reward(config, parts[-1], succeeded, 0 if succeeded else left)])
+    rewards.append(reward(config, parts[-1], succeeded, 0 if succeeded else left))
+    if config.kind == "speed" and config.forfeit and not succeeded:
+        rewards[-1] -= sum(rewards)
+    return np.array(rewards)
 
 
 def checked_speeds(speeds: Sequence[float]) -> tuple[float, ...]:
@@ -104,4 +109,6 @@ def value_bounds(
         return low, max(config.success - config.time_cost, -config.time_cost)
     least, most = (config.alpha * speed**config.beta for speed in (0.0, fastest))
     paid = np.cumsum(powers) * most * k_skip  # by decision n, at full speed
+    if config.forfeit:
+        least -= most * steps  # all of it at once
     return least, float(np.max(paid + powers * config.success))

@@ -34,10 +34,10 @@ class SumTree:
         """Change the weights (n,) at `indices` (n,). Raises InvalidInputError if one is not finite or below 0."""
         if not np.isfinite(weights).all() or (np.asarray(weights) < 0.0).any():
             raise InvalidInputError(f"weights: expected finite numbers of at least 0, got {weights}")
-        nodes = np.unique(np.asarray(indices, np.int64) + self._first)
-        self._nodes[np.asarray(indices, np.int64) + self._first] = weights
-        while nodes.size and nodes[0] > 1:
-            nodes = np.unique(nodes // 2)
+        nodes = np.asarray(indices, np.int64) + self._first
+        self._nodes[nodes] = weights
+        while nodes.size and nodes[0] > 1:  # all are at the same depth; a parent summed twice is summed alike
+            nodes = nodes // 2
             self._nodes[nodes] = self._nodes[2 * nodes] + self._nodes[2 * nodes + 1]
 
     def find(self, marks: np.ndarray) -> np.ndarray:

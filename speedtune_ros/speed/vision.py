@@ -1,32 +1,46 @@
-"""Images as one vector each, by a network that is not trained here: by default the task policy's own encoder."""
+"""Images as one vector each, by a network that is not trained here: the task policy's own encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from speedtune_ros.errors import ConfigError, InvalidInputError
+from speedtune_ros.config import option
+from speedtune_ros.errors import ConfigError
 from speedtune_ros.types import Query
 
 POOLINGS = ("mean", "keypoints")
+ENCODERS = ("task_policy", "own")
 
-# Images (B, ncam, H, W, 3) RGB, 0 to 255, to tokens (B, ncam * n, D), camera by camera, row by row.
-See = Callable[[torch.Tensor], torch.Tensor]
+# The images of queries to tokens (B, ncam * n, D), camera by camera, row by row, as a task policy sees them.
+See = Callable[[Sequence[Query]], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """How images become a few numbers: by the task policy's encoder, as it is, or by one learned with the speeds."""
+
+    encoder: str = option("task_policy", "whose image encoder, frozen, or an own one that learns", choices=ENCODERS)
+    height: int = option(48, "of the images an own encoder sees [px]", minimum=1)
+    pooling: str = option(
+        "keypoints", "over the places of each map: its mean, or where it is strongest", choices=POOLINGS
+    )
+    size: int = option(32, "principal components of that which are kept", minimum=1)
+    samples: int = option(256, "observations these are found from, before training", minimum=2)
 
 
 class PooledTokens:
     """The images of queries to vectors (B, E), as FeatureStack takes them.
 
-    cameras: (height, width) by name, in the order `see` was trained with. pooling: `mean` over all tokens, E = D; or
-    for each camera and channel the place where it is strongest, as a softmax over places has it, E = 2 * D * ncam
-    (Levine et al. 2016, https://arxiv.org/abs/1504.00702, section 5.1). Raises ConfigError.
+    see: which images and what it makes of them; cameras: (height, width) by name, in its order. pooling: `mean` over
+    all tokens, E = D; or for each camera and channel the place where it is strongest, as a softmax over places has it,
+    E = 2 * D * ncam (Levine et al. 2016, https://arxiv.org/abs/1504.00702, section 5.1). Raises ConfigError.
     """
 
-    def __init__(
-        self, see: See, cameras: Mapping[str, tuple[int, int]], pooling: str = "mean", device: str = "cpu"
-    ) -> None:
+    def __init__(self, see: See, cameras: Mapping[str, tuple[int, int]], pooling: str = "mean") -> None:
         if pooling not in POOLINGS:
             raise ConfigError(f"pooling: expected one of {', '.join(POOLINGS)}, got '{pooling}'")
         if not cameras:
@@ -34,25 +48,13 @@ class PooledTokens:
         self._see = see
         self._cameras = dict(cameras)
         self._pooling = pooling
-        self._device = device
 
     def __call__(self, queries: Sequence[Query]) -> np.ndarray:
         """(B, E) float32. Raises InvalidInputError for a missing or wrong image."""
-        images = torch.from_numpy(np.stack([self._images(query) for query in queries])).to(self._device)
         with torch.inference_mode():
-            tokens = self._see(images).float()
+            tokens = self._see(queries).float()
             pooled = tokens.mean(1) if self._pooling == "mean" else self._keypoints(tokens)
         return pooled.cpu().numpy()
-
-    def _images(self, query: Query) -> np.ndarray:
-        """(ncam, H, W, 3) uint8 of one query."""
-        found = query.observation.images
-        for camera, (height, width) in self._cameras.items():
-            image = found.get(camera)
-            if image is None or image.shape != (height, width, 3) or image.dtype != np.uint8:
-                got = f"{image.shape} {image.dtype}" if image is not None else f"only {', '.join(found) or 'none'}"
-                raise InvalidInputError(f"image '{camera}': expected ({height}, {width}, 3) uint8, got {got}")
-        return np.stack([found[camera] for camera in self._cameras])
 
     def _keypoints(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, ncam * n, D) to expected row and column, each -1 to 1: (B, 2 * ncam * D)."""

@@ -15,15 +15,9 @@ from speedtune_ros.data.episode_file import EpisodeData, Origin, episode_path, r
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError
 from speedtune_ros.registry import make_simulation, make_task
 from speedtune_ros.robots.profiles import make_profile
+from speedtune_ros.seeds import DEMONSTRATIONS, RETRIES, RETRY_STRIDE
 from speedtune_ros.simulation import Simulation
 from speedtune_ros.types import Episode
-
-# Episode i of a recording takes seed first + i; where the expert fails there, RETRY_STRIDE further, and so on. So
-# each file follows from its index alone, whatever the workers do. Seeds from 100000 on are for evaluation only,
-# and those ending in 9000 to 9999 are left to selection: a recording never reaches them.
-RETRY_STRIDE = 10_000
-RETRIES = 10
-LAST_SEED = 9_000
 
 DISTURBANCE_TIME = 0.5  # [s] over which a disturbance is forgotten
 
@@ -50,9 +44,9 @@ class Recording:
         make_profile(self.profile)
         if self.episodes < 1:
             raise ConfigError(f"episodes: expected at least 1, got {self.episodes}")
-        if self.seed < 0 or self.seed + self.episodes > LAST_SEED:
+        if self.seed < 0 or self.seed + self.episodes - 1 > DEMONSTRATIONS.last:
             last = self.seed + self.episodes - 1
-            raise ConfigError(f"seeds {self.seed} to {last}: demonstrations take seeds from 0 to {LAST_SEED - 1}")
+            raise ConfigError(f"seeds {self.seed} to {last}: demonstrations take seeds from 0 to {DEMONSTRATIONS.last}")
         if not 0.0 <= self.disturbance <= 0.1:
             raise ConfigError(f"disturbance: expected between 0 and 0.1 [rad], got {self.disturbance}")
 

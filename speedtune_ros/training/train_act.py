@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Mapping
@@ -22,9 +21,10 @@ from speedtune_ros.aloha import CONTROL_DT, NUM_JOINTS
 from speedtune_ros.config import option
 from speedtune_ros.data.chunks import ChunkBatch, ChunkDataset, StepSampler
 from speedtune_ros.data.episode_file import episode_paths, read_origin
-from speedtune_ros.errors import ConfigError, DataError
+from speedtune_ros.errors import DataError
 from speedtune_ros.policies.act_network import ActConfig, ActNetwork
 from speedtune_ros.policies.checkpoint import CheckpointCard, write_checkpoint
+from speedtune_ros.training.run_folder import RunLog, begin_run
 from speedtune_ros.training.training_state import read_state, write_state
 from speedtune_ros.types import TargetKind
 
@@ -258,36 +258,14 @@ def train(
     return validation
 
 
-def _begin(trainer: ActTrainer, folder: Path, resume: bool) -> _Log:
+def _begin(trainer: ActTrainer, folder: Path, resume: bool) -> RunLog:
     """Make `folder` this run's, or put the trainer where the run in it stands."""
-    path = folder / "config.yaml"
     if resume:
         trainer.restore(folder)
-        before, now = (configuration.to_dict(c) for c in (configuration.load(ActTrainConfig, path), trainer.config))
-        changed = [f"{key} was {before[key]}, now {now[key]}" for key in now if before[key] != now[key]]
-        if changed:
-            raise ConfigError(f"{folder}: a run is resumed with its own settings; {'; '.join(changed)}")
-    elif path.exists():
-        raise DataError(f"{folder}: holds a training run already; continue it with --resume or choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    configuration.dump(trainer.config, path)
-    return _Log(folder / "log.jsonl", trainer.step)
+    begin_run(folder, trainer.config, resume)
+    return RunLog(folder / "log.jsonl", "step", trainer.step)
 
 
 def _save(trainer: ActTrainer, out: Path, command: str) -> None:
     trainer.save(out / "training")
     write_checkpoint(out, trainer.card(command), trainer.average.state_dict())
-
-
-class _Log:
-    """One JSON object a line; what lies beyond the step resumed from is dropped."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self._path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept))
-
-    def add(self, **values: float) -> None:
-        with self._path.open("a") as file:
-            file.write(json.dumps(values) + "\n")

@@ -203,3 +203,27 @@ def test_hidden_targets_do_not_reach_the_style() -> None:
         assert (
             network.style(qpos, targets, all_kept)[0] - network.style(qpos, changed, all_kept)[0]
         ).abs().max() > 1e-3
+
+
+def test_what_it_saw_is_shared_until_the_next_observation(policy: ActPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
+    see = policy._network.see
+    monkeypatch.setattr(policy._network, "see", lambda images: passes.append(len(images)) or see(images))
+    queries = {0: make_query(0), 1: make_query(1)}
+    for slot in queries:
+        policy.reset(episode(slot), slot)
+    policy.infer(queries)
+    tokens = policy.see(list(queries.values()))
+    assert passes == [2] and tokens.shape[:1] == (2,) and tokens.shape[2] == CONFIG.hidden
+    alone = policy.see([make_query(1)])  # equal, but another observation
+    assert passes == [2, 1]
+    torch.testing.assert_close(alone, tokens[1:], rtol=1e-4, atol=1e-5)
+    policy.see([queries[1], queries[0]])
+    assert passes == [2, 1, 2]
+
+
+def test_its_card_s_hash_tells_policies_apart(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "a", make_card(), make_network().state_dict())
+    write_checkpoint(tmp_path / "b", make_card(("angle",)), make_network().state_dict())
+    digests = [load(tmp_path / name).info.digest for name in ("a", "a", "b")]
+    assert digests[0] == digests[1] != digests[2] and len(digests[0]) == 64

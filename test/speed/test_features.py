@@ -9,7 +9,8 @@ import pytest
 
 from speedtune_ros.aloha import start_pose
 from speedtune_ros.errors import ConfigError, InvalidInputError
-from speedtune_ros.speed.features import EpisodeScale, FeatureConfig, FeatureStack, Standardiser
+from speedtune_ros.speed.features import EpisodeScale, FeatureConfig, FeatureStack
+from speedtune_ros.speed.projection import Projection, Unchanged
 from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState
 
 SCALE = EpisodeScale(time_limit=9.0, chunk_length=2.0)
@@ -70,24 +71,13 @@ def test_images_are_encoded_as_one_batch_and_scaled() -> None:
         return brightness(queries)
 
     config = FeatureConfig(k_stack=1, qpos=False, qvel=False, markov=False)
-    features = FeatureStack(config, SCALE, encoder, Standardiser(np.array([1.0, 2.0]), np.array([2.0, 4.0])))
+    features = FeatureStack(config, SCALE, encoder, Projection(np.array([1.0, 2.0]), np.diag([0.5, 0.25])))
     for slot in (0, 1):
         features.reset(Episode("e", "transfer_cube"), slot)
     states = features.observe({0: query(3, 0.0, 1.0), 1: query(5, 0.0, 1.0)})
     assert batches == [2] and features.names == ("image0", "image1")
     assert [states[slot].tolist() for slot in (0, 1)] == [[[1.0, 1.0]], [[2.0, 2.0]]]
     assert features.observe({}) == {} and batches == [2]
-
-
-def test_a_standardiser_fits_its_samples() -> None:
-    samples = np.random.default_rng(0).normal(3.0, 2.0, (50, 4))
-    samples[:, 3] = 7.0
-    scaled = Standardiser.fit(samples)(samples)
-    np.testing.assert_allclose(scaled.mean(0), 0.0, atol=1e-9)
-    np.testing.assert_allclose(scaled.std(0), [1.0, 1.0, 1.0, 0.0], atol=1e-9)
-    assert (Standardiser.identity(4)(samples) == samples).all()
-    with pytest.raises(InvalidInputError, match="encoded images: expected finite numbers"):
-        Standardiser.fit(np.full((3, 2), np.nan))
 
 
 @pytest.mark.parametrize("part", ["qpos", "qvel", "markov"])
@@ -102,7 +92,7 @@ def test_nothing_that_is_not_finite_is_remembered() -> None:
         found[:, 1] = np.where(found[:, 0] == 1, np.nan, found[:, 1])
         return found
 
-    features = FeatureStack(FeatureConfig(k_stack=2), SCALE, encoder, Standardiser.identity(2))
+    features = FeatureStack(FeatureConfig(k_stack=2), SCALE, encoder, Unchanged(2))
     features.reset(Episode("e7", "transfer_cube"), 2)
     first = features.observe({2: query(0, 0.0, 0.0)})[2]
     with pytest.raises(InvalidInputError, match="features of episode 'e7', request 1: image1 is not finite"):
@@ -121,7 +111,7 @@ def test_wrong_ones_are_refused() -> None:
         EpisodeScale(0.0, 2.0)
     with pytest.raises(InvalidInputError, match=r"slot 1 was not reset; reset: \[0\]"):
         begun().observe({1: query(0, 0.0, 1.0)})
-    features = FeatureStack(FeatureConfig(), SCALE, brightness, Standardiser.identity(3))
+    features = FeatureStack(FeatureConfig(), SCALE, brightness, Unchanged(3))
     features.reset(Episode("e", "transfer_cube"))
     with pytest.raises(InvalidInputError, match=r"encoded images: expected shape \(1, 3\), got \(1, 2\)"):
         features.observe({0: query(0, 0.0, 1.0)})

@@ -73,7 +73,7 @@ def test_other_phases_take_their_own_speed() -> None:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("", "expected FAST,SLOW"),
+        ("", "expected an argument after 'phase:'"),
         ("3", "expected FAST,SLOW"),
         ("3,2,1", "expected FAST,SLOW"),
         ("3,open=2,1", "expected FAST,SLOW"),

@@ -141,5 +141,27 @@ def test_what_does_not_fit_is_refused() -> None:
         EpisodeSteps(np.zeros((3, 2)), np.zeros(2, int), np.zeros(2))
     with pytest.raises(InvalidInputError, match="expected at least one episode before sampling, got none"):
         replay.sample(1, 1, 1.0, np.random.default_rng(0))
-    with pytest.raises(ConfigError, match="at least 1 feature and a stack of 1, got 2 and 0"):
+    with pytest.raises(ConfigError, match="a stack of 1 and no more pixels than features, got 2, 0 and 0"):
         Replay(ReplayConfig(capacity=5), 2, 0)
+
+
+def test_pixels_are_kept_as_bytes_and_come_back_behind_the_numbers() -> None:
+    replay = Replay(ReplayConfig(capacity=6), features=3, stack=2, pixels=2)
+    seen = np.array([[0.5, 0, 255], [1.5, 7, 8], [2.5, 9, 10]])
+    replay.add(EpisodeSteps(seen, np.zeros(3, int), np.zeros(3)))
+    batch = replay.batch(np.array([0, 2]), 1, 1.0)
+    np.testing.assert_array_equal(batch.states, [[seen[0], seen[0]], [seen[1], seen[2]]])
+    columns = replay.get_state()["columns"]
+    assert columns["pixels"].dtype == np.uint8 and columns["features"].shape == (3, 1)
+    restored = Replay(ReplayConfig(capacity=6), features=3, stack=2, pixels=2)
+    restored.set_state(replay.get_state())
+    np.testing.assert_array_equal(restored.batch(np.array([0, 2]), 1, 1.0).states, batch.states)
+
+
+@pytest.mark.parametrize("pixel", [-1.0, 256.0, 0.5])
+def test_what_is_no_pixel_is_refused(pixel: float) -> None:
+    replay = Replay(ReplayConfig(capacity=6), features=2, stack=1, pixels=1)
+    with pytest.raises(InvalidInputError, match="episode 'odd': expected pixels to be whole numbers from 0 to 255"):
+        replay.add(EpisodeSteps(np.array([[1.0, pixel]]), np.zeros(1, int), np.zeros(1), "odd"))
+    with pytest.raises(ConfigError, match="no more pixels than features, got 2, 1 and 3"):
+        Replay(ReplayConfig(capacity=6), features=2, stack=1, pixels=3)

@@ -37,6 +37,9 @@ def test_an_episodes_rewards_by_hand() -> None:
     config = RewardConfig(alpha=1.0, success=50.0)
     assert episode_rewards(config, speeds, starts, True, left=9).tolist() == [2.0, 12.0, 59.0]
     assert episode_rewards(config, speeds, starts, False).tolist() == [2.0, 12.0, 9.0]
+    forfeiting = RewardConfig(alpha=1.0, success=50.0, forfeit=True)
+    assert episode_rewards(forfeiting, speeds, starts, True).tolist() == [2.0, 12.0, 59.0]
+    assert episode_rewards(forfeiting, speeds, starts, False).tolist() == [2.0, 12.0, -14.0]
     time = RewardConfig(kind="time", time_cost=1.0, success=50.0)
     assert episode_rewards(time, speeds, starts, True, left=9).tolist() == [-2.0, -3.0, 49.0]
     assert episode_rewards(time, speeds, starts, False, left=9).tolist() == [-2.0, -3.0, -10.0]
@@ -53,6 +56,9 @@ def test_bounds_by_hand() -> None:
     assert value_bounds(RewardConfig(success=10.0), (1.0, 3.0), 10, 0.5, 20) == pytest.approx((0.0, 10.9))
     assert value_bounds(RewardConfig(success=1.0), (1.0, 3.0), 10, 0.5, 20) == pytest.approx((0.0, 1.9))
     assert value_bounds(RewardConfig(success=1.0), (1.0, 3.0), 10, 1.0, 20) == pytest.approx((0.0, 2.8))
+    # All of 20 steps at 3x to be given back at once.
+    forfeiting = RewardConfig(success=10.0, forfeit=True)
+    assert value_bounds(forfeiting, (1.0, 3.0), 10, 0.5, 20) == pytest.approx((-1.8, 10.9))
     time = RewardConfig(kind="time", success=10.0, time_cost=0.5)
     assert value_bounds(time, (1.0, 3.0), 10, 0.5, 20) == pytest.approx((-10.0, 9.5))
     # Without speed at all, degree 0 pays every step.

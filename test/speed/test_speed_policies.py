@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from speedtune_ros.aloha import CONTROL_DT_NS, NUM_JOINTS
-from speedtune_ros.registry import make_speed_policy
+from speedtune_ros.config import build
+from speedtune_ros.registry import companion, make_policy, make_speed_policy
 from speedtune_ros.speed.speed_policy import FACTORIES, SpeedPolicy
+from speedtune_ros.training.speed_learner import EpisodeLimits, LearnerConfig, SpeedLearner
 from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState, SpeedChoice
 
 # One specification for each entry of FACTORIES; a new entry without one fails below.
-SPECS = {"constant": "constant:2", "phase": "phase:3,1.5"}
+SPECS = {"constant": "constant:2", "phase": "phase:3,1.5", "rainbow": "rainbow:{folder}"}
 
 
 def queries(seed: int, tick: int, slots: tuple[int, ...]) -> dict[int, Query]:
@@ -30,11 +34,14 @@ def episode_of(policy: SpeedPolicy, slots: tuple[int, ...] = (0, 3)) -> list[dic
 
 
 @pytest.mark.parametrize("name", sorted(FACTORIES))
-def test_speed_policy_contract(name: str) -> None:
+def test_speed_policy_contract(name: str, tmp_path: Path) -> None:
     """One choice a slot, stamped with its observation, from the set it declares; an episode repeats exactly."""
-    policy = make_speed_policy(SPECS[name])
+    expert, spec = make_policy("expert", "transfer_cube"), SPECS[name].format(folder=tmp_path)
+    config = build(LearnerConfig, {"agent.network.hidden": 8, "agent.replay.capacity": 1})
+    SpeedLearner(config, companion(expert, 10), EpisodeLimits(450), 2.0).write(tmp_path)
+    policy = make_speed_policy(spec, expert, 10)
     first = episode_of(policy)
-    assert first == episode_of(policy) == episode_of(make_speed_policy(SPECS[name]))
+    assert first == episode_of(policy) == episode_of(make_speed_policy(spec, expert, 10))
     for tick, choices in zip(range(0, 200, 10), first):
         assert set(choices) == {0, 3}
         for choice in choices.values():

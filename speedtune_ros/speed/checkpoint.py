@@ -1,0 +1,168 @@
+"""Checkpoints of learned speed policies: weights, and a card that says which task policy they were learned beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from speedtune_ros.config import build, merge
+from speedtune_ros.data.checkpoint_folder import check_required, read_content, read_weights, write_folder
+from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
+from speedtune_ros.speed import rainbow
+from speedtune_ros.speed.features import EpisodeScale, FeatureConfig, FeatureStack
+from speedtune_ros.speed.guide import Guide, GuideConfig
+from speedtune_ros.speed.learned import LearnedSpeed
+from speedtune_ros.speed.network import NetworkConfig
+from speedtune_ros.speed.own_encoder import SmallImages
+from speedtune_ros.speed.projection import Projection, Unchanged
+from speedtune_ros.speed.rainbow import RainbowConfig
+from speedtune_ros.speed.speed_policy import Companion
+from speedtune_ros.speed.vision import PooledTokens
+
+if TYPE_CHECKING:
+    from speedtune_ros.speed.rainbow import Rainbow
+
+KIND = "rainbow"
+REQUIRED = {"speed_policy", "task", "profile", "policy", "k_skip", "speeds", "features", "scale", "network", "bounds"}
+_PROJECTION = "projection."
+
+
+@dataclass(frozen=True)
+class SpeedCard:
+    """What a learned speed policy is for and how it came about.
+
+    task, profile, policy, policy_digest: the task policy it was learned beside; k_skip: control steps a decision;
+    speeds: V; features, scale, pooling: what it sees; network, bounds: its own; reward, training: how it was made;
+    seeds: first and last used, by purpose; figures: of the evaluation that chose it.
+    """
+
+    task: str
+    profile: str
+    policy: str
+    policy_digest: str
+    k_skip: int
+    speeds: tuple[float, ...]
+    features: Mapping[str, Any]
+    scale: Mapping[str, float]
+    pooling: str
+    network: Mapping[str, Any]
+    bounds: tuple[float, float]
+    reward: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    seeds: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    package_version: str = ""
+    speed_policy: str = KIND
+
+
+def write_speed_checkpoint(
+    folder: str | Path, card: SpeedCard, network: Mapping[str, torch.Tensor], projection: Projection | None
+) -> None:
+    """Write both files, each atomically; single precision, as it was trained."""
+    weights = dict(network)
+    if projection is not None:
+        for name in ("mean", "matrix"):
+            weights[_PROJECTION + name] = torch.from_numpy(np.asarray(getattr(projection, name), np.float32))
+    write_folder(folder, asdict(card), {name: tensor.float() for name, tensor in weights.items()})
+
+
+def read_speed_card(folder: str | Path) -> SpeedCard:
+    """The card alone, unverified against the weights. Raises CheckpointError."""
+    return _card(read_content(folder), folder)
+
+
+def load(folder: str | Path, companion: Companion) -> LearnedSpeed:
+    """The policy of a checkpoint folder, greedy, beside the task policy it was learned beside.
+
+    Raises CheckpointError if it is truncated or altered, or was learned beside another task policy.
+    """
+    content = read_content(folder)
+    card = _card(content, folder)
+    check_companion(folder, card, companion)
+    weights = read_weights(folder, content)
+    projection = None
+    if _PROJECTION + "mean" in weights:
+        parts = [weights.pop(_PROJECTION + name).numpy().astype(np.float64) for name in ("mean", "matrix")]
+        projection = Projection(*parts)
+    try:
+        features = feature_stack(card, companion, projection)
+        agent = _agent(card, features)
+        agent.network.load_state_dict(weights)
+    except (ConfigError, RuntimeError) as error:
+        raise CheckpointError(f"{folder}: the weights do not fit the network: {error}") from error
+    cameras = companion.cameras if features.config.images else {}
+    policy = LearnedSpeed(agent, features, card.speeds, source=KIND, cameras=cameras)
+    policy.guide = _guide(card)
+    policy.digest = str(content.get("hash", ""))
+    return policy
+
+
+def _guide(card: SpeedCard) -> Guide | None:
+    """What its training let choose beside it while it explored; a policy that is loaded may be told to explore on."""
+    if "guide" not in card.training:
+        return None
+    config = build(GuideConfig, card.training["guide"], "guide")
+    return Guide(config, card.speeds, lambda: card.training["learned_from"], card.training["seed"])
+
+
+def check_companion(folder: str | Path, card: SpeedCard, companion: Companion) -> None:
+    """Raise CheckpointError that names both unless `card` was learned beside `companion`."""
+    for what, learned, given in (
+        ("task", card.task, companion.task),
+        ("dynamics profile", card.profile, companion.profile),
+        ("task policy", card.policy, companion.policy),
+        ("k_skip", card.k_skip, companion.k_skip or card.k_skip),
+        ("weights of the task policy", card.policy_digest[:16], companion.digest[:16]),
+    ):
+        if learned != given:
+            raise CheckpointError(f"{folder}: this speed policy was learned for {what} '{learned}', got '{given}'")
+
+
+def feature_stack(card: SpeedCard, companion: Companion, projection: Projection | None) -> FeatureStack:
+    """What a policy of `card` sees. Raises ConfigError."""
+    config, scale = build(FeatureConfig, card.features, "features"), EpisodeScale(**card.scale)
+    own = build(NetworkConfig, card.network, "network").encoder
+    if own.shape:
+        images = SmallImages(companion.cameras, own.shape[1])
+        return FeatureStack(config, scale, images, Unchanged(own.pixels))
+    encoder = None
+    if companion.see is not None and projection is not None:
+        encoder = PooledTokens(companion.see, companion.cameras, card.pooling)
+    return FeatureStack(config, scale, encoder, projection)
+
+
+def make(argument: str, companion: Companion | None = None) -> LearnedSpeed:
+    """`rainbow`: the policy shipped for the task policy; `rainbow:PATH`: that of a folder. Raises CheckpointError."""
+    if companion is None:
+        raise ConfigError("rainbow: a learned speed policy runs beside the task policy it was learned beside, got none")
+    folder = Path(argument) if argument else companion.shipped / KIND
+    if not argument and not folder.is_dir():
+        raise CheckpointError(
+            f"no learned speed policy is shipped for task '{companion.task}', profile '{companion.profile}' and task "
+            f"policy '{companion.policy}'; train one with `speedtune train speed` and name it as rainbow:PATH"
+        )
+    return load(folder, companion)
+
+
+def _agent(card: SpeedCard, features: FeatureStack) -> Rainbow:
+    # An own encoder's weights are in the checkpoint, not in the file it began from.
+    network = merge(card.network, {"encoder": {"weights": ""}})
+    # It never learns: room for one step.
+    config = build(RainbowConfig, {"network": network, "replay": {"capacity": 1}}, "network")
+    return rainbow.make(config, features.size, features.config.k_stack, len(card.speeds), card.bounds)
+
+
+def _card(content: dict[str, Any], folder: str | Path) -> SpeedCard:
+    if content.get("speed_policy", KIND) != KIND:
+        raise UnknownNameError("learned speed policy", content["speed_policy"], [KIND])
+    check_required(folder, content, REQUIRED)
+    known = {item.name for item in fields(SpeedCard)}
+    values = {key: value for key, value in content.items() if key in known}
+    low, high = content["bounds"]
+    return SpeedCard(**{**values, "speeds": tuple(content["speeds"]), "bounds": (float(low), float(high))})

@@ -1,0 +1,44 @@
+"""Speeds that a task policy ships with: the best constant one, the phase table, and what each was chosen by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from speedtune_ros.config import dump, load, option
+from speedtune_ros.errors import ConfigError
+from speedtune_ros.speed.speed_policy import Companion
+
+
+@dataclass(frozen=True)
+class ShippedSpeed:
+    """In `<kind>.yaml` of the task policy's folder."""
+
+    argument: str = option("", "what follows the colon, as 3 of constant:3")
+    success_rate: float = option(0.0, "on the seeds it was chosen on", minimum=0.0, maximum=1.0)
+    acceleration: float = option(0.0, "on these seeds", minimum=0.0)
+    episodes: int = option(0, "how many seeds", minimum=0)
+    first_seed: int = option(0, "the first of them", minimum=0)
+    command: str = option("", "what chose it")
+
+
+def shipped_path(folder: Path, kind: str) -> Path:
+    return folder / f"{kind}.yaml"
+
+
+def read_shipped(kind: str, companion: Companion | None) -> ShippedSpeed:
+    """What a task policy ships with. Raises ConfigError if that is nothing, or nothing is known of the policy."""
+    if companion is None:
+        raise ConfigError(f"{kind}: expected an argument after '{kind}:' where no task policy is known, got none")
+    path = shipped_path(companion.shipped, kind)
+    if not path.is_file():
+        what = f"'{companion.policy}' on task '{companion.task}', profile '{companion.profile}'"
+        raise ConfigError(f"{kind}: none is shipped for {what}; give an argument after '{kind}:'")
+    return load(ShippedSpeed, path)
+
+
+def write_shipped(folder: Path, kind: str, speed: ShippedSpeed) -> Path:
+    """Ship `speed` in a task policy's folder; the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dump(speed, shipped_path(folder, kind))
+    return shipped_path(folder, kind)

@@ -1,0 +1,45 @@
+"""What every training keeps in its folder beside the state: its configuration, and a log it can go back in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from speedtune_ros import config as configuration
+from speedtune_ros.errors import ConfigError, DataError
+
+
+def begin_run(folder: Path, config: Any, resume: bool, free: Collection[str] = ()) -> None:
+    """Make `folder` the run's of `config`, or make sure it is; keys in `free` may change on the way.
+
+    Raises DataError if it holds a run already and is not to be resumed, ConfigError if that has other settings.
+    """
+    path = folder / "config.yaml"
+    if resume and path.exists():
+        before, now = (configuration.to_dict(c) for c in (configuration.load(type(config), path), config))
+        changed = [
+            f"{key} was {before[key]}, now {now[key]}" for key in now if before[key] != now[key] and key not in free
+        ]
+        if changed:
+            raise ConfigError(f"{folder}: a run is resumed with its own settings; {'; '.join(changed)}")
+    elif path.exists():
+        raise DataError(f"{folder}: holds a training run already; continue it with --resume or choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration.dump(config, path)
+
+
+class RunLog:
+    """One JSON object a line; lines whose `key` lies beyond `last`, the point resumed from, are dropped."""
+
+    def __init__(self, path: Path, key: str, last: float) -> None:
+        self._path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.rows: list[dict[str, Any]] = [row for row in map(json.loads, lines) if row[key] <= last]
+        path.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+
+    def add(self, **values: Any) -> None:
+        self.rows.append(values)
+        with self._path.open("a") as file:
+            file.write(json.dumps(values) + "\n")

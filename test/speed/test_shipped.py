@@ -1,0 +1,41 @@
+"""The speeds that ship with task policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from speedtune_ros.config import load
+from speedtune_ros.errors import ConfigError
+from speedtune_ros.registry import CHECKPOINTS, make_policy, make_speed_policy
+from speedtune_ros.seeds import SELECTION, range_of
+from speedtune_ros.speed.shipped import ShippedSpeed, read_shipped, write_shipped
+from speedtune_ros.speed.speed_policy import Companion
+
+SHIPPED = sorted(path for kind in ("constant", "phase") for path in CHECKPOINTS.glob(f"*/*/*/{kind}.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(CHECKPOINTS)))
+def test_what_is_shipped_runs_and_was_chosen_on_selection_seeds(path: Path) -> None:
+    speed = load(ShippedSpeed, path)
+    make_speed_policy(f"{path.stem}:{speed.argument}")
+    assert range_of(speed.first_seed) == range_of(speed.first_seed + speed.episodes - 1) == SELECTION
+    assert speed.success_rate > 0.5 and speed.acceleration > 1.5
+    assert "speedtune sweep" in speed.command and "--ship" in speed.command
+
+
+def test_the_expert_moves_cubes_by_its_own_table() -> None:
+    policy = make_speed_policy("phase", make_policy("expert", "transfer_cube"))
+    assert policy is not None
+    with pytest.raises(ConfigError, match="where no task policy is known"):
+        make_speed_policy("phase")
+
+
+def test_a_speed_survives_its_file_and_another_policy_has_none(tmp_path: Path) -> None:
+    speed = ShippedSpeed("3,1.5", 0.9, 2.5, 40, 9_000, "speedtune sweep --ship")
+    write_shipped(tmp_path, "phase", speed)
+    beside = Companion("tea_bag", "act", "act", shipped=tmp_path)
+    assert read_shipped("phase", beside) == speed
+    with pytest.raises(ConfigError, match="constant: none is shipped for 'act' on task 'tea_bag', profile 'act'"):
+        read_shipped("constant", beside)
