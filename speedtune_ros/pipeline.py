@@ -34,6 +34,7 @@ class PipelineConfig:
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     time_limit_steps: int = option(0, "control steps an episode; 0: what the task needs at the speed", minimum=0)
     margin_steps: int = option(50, "control steps beyond the task's own", minimum=0)
+    progress_limit: float = option(0.0, "demonstration time after which an episode ends [s]; 0: none", minimum=0.0)
     stop_on_success: bool = option(True, "end an episode at its first success")
     workers: int = option(0, "threads that step physics; 0: one per core", minimum=0)
     frame_camera: str = option("", "camera whose frames a trace keeps; empty for none")
@@ -54,6 +55,7 @@ class _Slot:
         self._driver = Driver(limits, simulation.initial_command)
         self._nominal = (simulation.task.episode_steps + config.margin_steps) * self._scheduler.stretch
         self._slowest = 1.0
+        self._progress = 0.0
         self._recorder: Recorder | None = None
 
     def begin(self, episode: Episode, trace: bool) -> None:
@@ -63,15 +65,15 @@ class _Slot:
         self._driver.reset(simulation.initial_command)
         self._scheduler.reset(simulation.initial_command, simulation.now_ns)
         self._slowest = 1.0
+        self._progress = 0.0
         self._recorder = Recorder(episode, trace, self._driver, self._scheduler)
 
     def advance(self) -> Query | EpisodeResult:
-        """Run to the next request, or to the end of the episode; a latched driver ends it at once."""
+        """Run to the next request, or to the episode's end; trouble of driver or simulation ends it at once."""
         simulation, recorder = self.simulation, self._recorder
         assert recorder is not None
         while True:
-            over = simulation.steps >= self._limit() or (simulation.success and self._config.stop_on_success)
-            if over or self._driver.trouble:
+            if self._over():
                 return recorder.result(simulation)
             request = self._scheduler.due(simulation.now_ns)
             if request is not None:
@@ -91,6 +93,12 @@ class _Slot:
         self._slowest = min(self._slowest, choice.speed)
         self._recorder.report(retiming.report)
 
+    def _over(self) -> bool:
+        simulation, config = self.simulation, self._config
+        late = simulation.steps >= self._limit() or 0.0 < config.progress_limit <= self._progress
+        troubled = bool(self._driver.trouble or simulation.trouble)
+        return late or troubled or (simulation.success and config.stop_on_success)
+
     def _limit(self) -> int:
         """Control steps the episode may take; below demonstrated speed it needs more of them."""
         return self._config.time_limit_steps or round(self._nominal / self._slowest)
@@ -102,6 +110,7 @@ class _Slot:
             frame = simulation.robot.render(config.frame_camera, config.frame_height, config.frame_width)
             recorder.frame(state.stamp_ns, frame)
         tick = self._driver.tick(state)
+        self._progress = tick.progress
         simulation.step(tick.command)
         recorder.tick(state, tick, simulation)
 

@@ -43,9 +43,9 @@ class EpisodeResult:
     steps: control steps run; success_step: steps to the first success or None; realised_speed: mean `sdot` with what
     hand-over jumps gained or lost; slip: that share of it [s]; tracking_error_rms [rad], over arm joints and ticks;
     handover_jumps, backward_steps (hand-overs,) [rad], the episode's start left out; binding_limits: chunks by limit;
-    refused, saturated: counts of the motion guard, refused chunks included; trouble: what latched the driver and so
-    ended the episode, as `fault: ...`, else empty; commanded_speed: mean over the chunks of what the speed policy asked
-    for, 0 without a chunk.
+    refused, saturated: counts of the motion guard, refused chunks included; trouble: what latched the driver, as
+    `fault: ...`, or broke the simulation, and so ended the episode, else empty; commanded_speed: mean over the chunks
+    of what the speed policy asked for, 0 without a chunk.
     """
 
     episode: Episode
@@ -118,7 +118,7 @@ class Recorder:
             refused,
             saturated,
             self._trace(commands, qpos, speeds) if self.traces else None,
-            self._driver.trouble,
+            self._driver.trouble or simulation.trouble,
             float(np.mean([report.requested_speed for report in self._reports])) if self._reports else 0.0,
         )
 

@@ -42,6 +42,11 @@ class Simulation:
     def success(self) -> bool:
         return self.max_reward >= self.task.max_reward
 
+    @property
+    def trouble(self) -> str:
+        """Why the episode cannot go on, else empty."""
+        return "unstable physics" if self.robot.unstable else ""
+
     def reset(self, episode: Episode, stamp_ns: int = 0) -> None:
         """The scene of `episode.seed`, arms at the start pose, the clock at `stamp_ns`."""
         self.initial_command = self.robot.reset(stamp_ns)
@@ -63,7 +68,7 @@ class Simulation:
         self.robot.command(command)
         self.robot.advance()
         self.steps += 1
-        self.reward = self.task.reward(self.robot.model, self.robot.data)
+        self.reward = 0 if self.trouble else self.task.reward(self.robot.model, self.robot.data)
         self.max_reward = max(self.max_reward, self.reward)
 
     def close(self) -> None:

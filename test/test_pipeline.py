@@ -7,7 +7,7 @@ import pytest
 
 from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS, NUM_JOINTS, start_pose
 from speedtune_ros.errors import ConfigError
-from speedtune_ros.evaluation.evaluate import to_sample
+from speedtune_ros.evaluation.rollouts import to_sample
 from speedtune_ros.expert import ExpertPolicy
 from speedtune_ros.pipeline import Pipeline, PipelineConfig
 from speedtune_ros.pipeline_trace import EpisodeResult
@@ -233,6 +233,20 @@ def test_a_fault_ends_the_episode_at_once_and_the_next_runs(simulations: dict[st
     assert run_of_result(faulted, "2x").reason == faulted.trouble
     untroubled = run(simulations["identified"][:1], time_limit_steps=5)[0]
     assert (untroubled.trouble, untroubled.commanded_speed) == ("", 2.0)
+
+
+def test_broken_physics_ends_the_episode_at_once(simulations: dict[str, list[Simulation]]) -> None:
+    class Breaking(Counting):
+        """The cube gets a velocity that is no number while the second chunk is inferred."""
+
+        def infer(self, queries: Mapping[int, Query], candidates: int = 1) -> dict[int, Chunk]:
+            if self.batches:
+                simulations["act"][0].robot.data.qvel[-6:] = np.nan
+            return super().infer(queries, candidates)
+
+    result = run(simulations["act"][:1], "constant:2", policy=Breaking())[0]
+    assert (result.success, result.steps, result.trouble) == (False, 11, "unstable physics")
+    assert run(simulations["act"][:1], "constant:1")[0].success
 
 
 def test_a_trajectory_that_a_stopped_driver_refuses_is_counted(simulations: dict[str, list[Simulation]]) -> None:

@@ -7,8 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+from speedtune_ros.seeds import EVALUATION
+
 HELP = "run a few simulated episodes at demonstrated speed and faster, over the real ROS 2 graph, and report"
-FIRST_SEED = 100_000
+FIRST_SEED = EVALUATION.first
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", help="expert, act or a checkpoint's path (default: act if it is shipped, else expert)"
     )
-    parser.add_argument("--speeds", default="1,2,3", help="constant speeds, comma-separated (default: 1,2,3)")
+    words = "constant speeds as 1,2,3, or speed policies as 'constant:1 rainbow' (default: 1x, best constant, learned)"
+    parser.add_argument("--speeds", help=words)
     parser.add_argument(
         "--episodes", type=int, default=3, metavar="N", help="scenes, each run at each speed (default: 3)"
     )
@@ -32,16 +35,17 @@ def run(args: argparse.Namespace) -> int:
     """0, or 1 with the reason if the graph or an episode fails; a policy that does not succeed is no failure."""
     from speedtune_ros.errors import DataError, SpeedtuneError
     from speedtune_ros.evaluation.demo import DemoConfig, choose_policy, demonstrate
-    from speedtune_ros.evaluation.evaluate import parse_seeds
-    from speedtune_ros.evaluation.sweep import parse_speeds
+    from speedtune_ros.evaluation.demo_speeds import choose_speeds, parse_specs
     from speedtune_ros.report.summary import table_text
+    from speedtune_ros.seeds import parse_seeds
 
     folder = args.out or Path("runs", time.strftime("demo-%Y%m%d-%H%M%S"))
     if folder.exists():
         raise DataError(f"{folder}: exists already, a report is never overwritten")
     policy, words = (args.policy, f"Policy: {args.policy}.") if args.policy else choose_policy(args.task)
-    speeds, seeds = tuple(parse_speeds(args.speeds)), tuple(parse_seeds(args.seed, args.episodes))
-    print(words, flush=True)
+    speeds, told = (parse_specs(args.speeds), "") if args.speeds else choose_speeds(policy, args.task)
+    seeds = tuple(parse_seeds(args.seed, args.episodes))
+    print("\n".join(filter(None, (words, told))), flush=True)
     start = time.monotonic()
     config = DemoConfig(args.task, policy, speeds, seeds, folder, args.lockstep)
     try:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from speedtune_ros.evaluation.arguments import Bar, add_arguments, config_of
-from speedtune_ros.evaluation.evaluate import EvaluationConfig, evaluate, parse_seeds
+from speedtune_ros.evaluation.evaluate import evaluate
+from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.samples import EpisodeSample
+from speedtune_ros.seeds import parse_seeds, warning
 
 REPORTED = 3
 HELP = "measure success and speed over many seeds; continues where it was interrupted"
@@ -16,7 +18,7 @@ HELP = "measure success and speed over many seeds; continues where it was interr
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
-    words = "where to write the figures; the samples go beside it (default: under runs/eval)"
+    words = "where to write figures and samples (default: under runs/eval)"
     parser.add_argument("--json", type=Path, metavar="FILE", help=words)
     words = "also write a page with videos and timelines of the first three episodes"
     parser.add_argument("--report", type=Path, metavar="FILE", help=words)
@@ -27,9 +29,11 @@ def run(args: argparse.Namespace) -> int:
     path = args.json or default_path(config)
     seeds = parse_seeds(args.seed, args.episodes)
     with Bar() as bar:
-        result = evaluate(config, seeds, path, args.workers, args.slots, bar, not args.no_baselines)
+        result = evaluate(config, seeds, path, args.workers, args.slots, bar, not args.no_baselines, args.baselines)
     print("\n".join(lines(result)))
-    print(f"written to {path}, samples beside it")
+    if warning(seeds):
+        print(f"note: {warning(seeds)}")
+    print(f"written to {path}")
     if args.report:
         from speedtune_ros.report.write import report_evaluation
 

@@ -3,38 +3,119 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation.arguments import Bar, add_arguments, config_of
-from speedtune_ros.evaluation.evaluate import parse_seeds
+from speedtune_ros.evaluation.baselines import choose, phase_specs, ship
+from speedtune_ros.evaluation.evaluate import evaluate
 from speedtune_ros.evaluation.sweep import parse_speeds, sweep
+from speedtune_ros.live.arguments import LIVE_EPISODES, LIVE_SPEEDS, add_live_arguments
+from speedtune_ros.seeds import parse_seeds, warning
 
-HELP = "measure success against constant speeds: CSV, JSON and a picture; continues where it was interrupted"
-HEADER = f"{'speed':>6} {'success':>8} {'Wilson 95 %':>15} {'realised':>9} {'acceleration':>13} {'demo_speedup':>13}"
+HELP = "measure success against constant speeds or phase tables: CSV, JSON, a picture; continues where interrupted"
+CELLS = ("success_rate", "realised_speed_mean", "acceleration", "demo_speedup", "successes_per_minute")
+HEADER = f"{'speed':<26} {'success':>8} {'Wilson 95 %':>15} {'realised':>9} {'accel.':>7} {'demo':>6} {'per min':>8}"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    add_arguments(parser, leave_out=("speed",))
-    words = "first:last:step, or a list as 1,1.5,3 (default: 1.0:4.5:0.5)"
-    parser.add_argument("--speeds", default="1.0:4.5:0.5", metavar="SPEEDS", help=words)
+    add_arguments(parser, leave_out=("task", "speed"))
+    words = "task, or several separated by commas, one after another (default: transfer_cube)"
+    parser.add_argument("--task", default="transfer_cube", help=words)
+    words = "constant speeds: first:last:step, or a list as 1,1.5,3 (default: 1.0:4.5:0.5; the paper's 1.0:4.5:0.1)"
+    parser.add_argument("--speeds", metavar="SPEEDS", help=words)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: under runs/sweep)")
+    words = "keep the fastest that has 95 %% of the success at 1x where `--speed phase` and the demonstration find it"
+    parser.add_argument("--ship", action="store_true", help=words)
+    group = parser.add_argument_group("phase tables, all combinations of these speeds, instead of constant ones")
+    group.add_argument("--fast", metavar="SPEEDS", help="of free motion")
+    group.add_argument("--slow", metavar="SPEEDS", help="while a gripper moves on something")
+    group.add_argument("--open", metavar="SPEEDS", help="while a gripper is open (default: as fast)")
+    group.add_argument("--holding", metavar="SPEEDS", help="while a gripper holds something (default: as fast)")
+
+    add_live_arguments(parser)
+    parser.set_defaults(episodes=None)  # fewer where a person judges them
 
 
 def run(args: argparse.Namespace) -> int:
-    config_of(args)  # refused before anything runs
-    folder = args.out or Path("runs/sweep", f"{args.task}_{Path(args.policy).name}_{args.dynamics}_{args.retimer}")
-    speeds, seeds = parse_speeds(args.speeds), parse_seeds(args.seed, args.episodes)
-    folder.mkdir(parents=True, exist_ok=True)
-    make = partial(config_of, args)
-    with Bar() as bar:
-        rows = sweep(make, speeds, seeds, folder, args.workers, args.slots, bar, not args.no_baselines)
-    print(HEADER)
+    episodes = args.episodes or (LIVE_EPISODES if args.live else 50)
+    specs, seeds = speeds_of(args), parse_seeds(args.seed, episodes)
+    tasks = args.task.split(",")
+    for task in tasks:
+        config_of(args, task=task)  # refused before anything runs
+    for task in tasks:
+        folder = args.out or Path("runs/sweep", f"{task}_{Path(args.policy).name}_{args.dynamics}_{args.retimer}")
+        folder = folder / task if args.out and len(tasks) > 1 else folder
+        if args.live:
+            from speedtune_ros.live.run import sweep_live
+
+            rows = sweep_live(args, config_of(args, task=task, speed="constant:1"), specs, seeds, folder)
+            print("\n".join([task, *table(rows), f"written to {folder}: sweep.csv, sweep.json, sweep.png"]))
+            continue
+        with Bar() as bar:
+            ways = (args.workers, args.slots, bar, not args.no_baselines, args.baselines)
+            measure = partial(evaluate, seeds=seeds, **dict(zip(WAYS, ways)))
+            rows = sweep(partial(config_of, args, task=task), specs, folder, measure)
+        print("\n".join([task, *table(rows)]))
+        if warning(seeds):
+            print(f"note: {warning(seeds)}")
+        print(f"written to {folder}: sweep.csv, sweep.json, sweep.png")
+        if args.fast or args.ship:
+            _report_choice(rows, args.ship)
+    return 0
+
+
+WAYS = ("workers", "slots", "progress", "baselines", "store")
+
+
+def speeds_of(args: argparse.Namespace) -> list[str]:
+    """The speed policies asked for. Raises ConfigError."""
+    if args.ship and args.no_baselines:
+        raise ConfigError("--ship: what is shipped is chosen by its acceleration; leave --no-baselines out")
+    if not args.fast:
+        given = [name for name in ("slow", "open", "holding") if getattr(args, name)]
+        if given:
+            raise ConfigError(f"--{given[0]}: belongs to phase tables; expected --fast as well")
+        default = LIVE_SPEEDS if args.live else "1.0:4.5:0.5"
+        return [f"constant:{speed:g}" for speed in parse_speeds(args.speeds or default)]
+    if args.speeds or not args.slow:
+        raise ConfigError("phase tables: expected --fast and --slow, and no --speeds")
+    grid = [parse_speeds(text) if text else [] for text in (args.fast, args.slow, args.open, args.holding)]
+    specs = phase_specs(*grid)
+    if not specs:
+        raise ConfigError(f"phase tables: expected a slow speed below a fast one, got {args.slow} and {args.fast}")
+    return specs
+
+
+def table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """One line an evaluation, below a header."""
+    lines = [HEADER]
     for row in rows:
         interval = f"[{row['wilson_low']:.3f}, {row['wilson_high']:.3f}]"
-        cells = (row["realised_speed_mean"], row["acceleration"], row["demo_speedup"])
-        realised, acceleration, speedup = ("-" if cell is None else f"{cell:.2f}" for cell in cells)
-        speed = row["speed"].partition(":")[2]
-        print(f"{speed:>6} {row['success_rate']:>8.3f} {interval:>15} {realised:>9} {acceleration:>13} {speedup:>13}")
-    print(f"written to {folder}: sweep.csv, sweep.json, sweep.png")
-    return 0
+        rate, realised, acceleration, speedup, rhythm = (_cell(row[key]) for key in CELLS)
+        name = row["speed"].removeprefix("constant:")
+        line = f"{name:<26} {rate:>8} {interval:>15} {realised:>9} {acceleration:>7} {speedup:>6} {rhythm:>8}"
+        lines.append(line)
+    return lines
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}" if value <= 1.0 else f"{value:.2f}"
+
+
+def _report_choice(rows: Sequence[dict[str, Any]], shipped: bool) -> None:
+    if not rows[0]["baseline_samples"]:
+        return
+    chosen = choose(rows)
+    if chosen is None:
+        print("none keeps 95 % of the success at 1x")
+        return
+    words = f"success {chosen['success_rate']:.3f}, acceleration {chosen['acceleration']:.2f}"
+    print(f"fastest that keeps 95 % of the success at 1x: {chosen['speed']} ({words})")
+    if shipped:
+        print(f"written to {ship(chosen, 'speedtune ' + shlex.join(sys.argv[1:]))}")

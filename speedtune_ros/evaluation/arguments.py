@@ -8,31 +8,41 @@ import os
 import sys
 import typing
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from speedtune_ros.config import build
-from speedtune_ros.evaluation.evaluate import EvaluationConfig
+from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.metrics import wilson
 from speedtune_ros.evaluation.samples import EpisodeSample
+from speedtune_ros.seeds import EVALUATION
 
-FIRST_SEED = 100_000  # training and selection use the seeds below
+FIRST_SEED = EVALUATION.first
+BASELINES = Path("runs/baselines")
 
 
 def add_arguments(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
-    """The options that say what is evaluated (those of EvaluationConfig), over which seeds, on how many processes."""
-    hints = typing.get_type_hints(EvaluationConfig)
-    for field in dataclasses.fields(EvaluationConfig):
-        if field.name not in leave_out:
-            _add(parser, "--" + field.name.replace("_", "-"), hints[field.name], field.default, field.metadata)
+    """The options that say what is evaluated, over which seeds, on how many processes."""
+    add_config(parser, leave_out)
     group = parser.add_argument_group("how many")
     group.add_argument("--episodes", type=int, default=50, metavar="N", help="seeds S to S+N-1 (default: 50)")
-    words = f"first seed; training and selection use those below {FIRST_SEED} (default: {FIRST_SEED})"
+    words = f"first seed; those below {FIRST_SEED} are for training and selection (default: {FIRST_SEED})"
     group.add_argument("--seed", type=int, default=FIRST_SEED, metavar="S", help=words)
     cores = len(os.sched_getaffinity(0))
     group.add_argument("--workers", type=int, default=cores, metavar="W", help=f"processes (default: {cores})")
     group.add_argument("--slots", type=int, default=4, metavar="M", help="episodes batched in a process (default: 4)")
+    words = f"folder in which the runs at 1x are kept and shared (default: {BASELINES})"
+    group.add_argument("--baselines", type=Path, default=BASELINES, metavar="DIR", help=words)
     group.add_argument("--no-baselines", action="store_true", help="leave out acceleration and demo_speedup")
+
+
+def add_config(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
+    """The options that say what is evaluated: those of EvaluationConfig."""
+    hints = typing.get_type_hints(EvaluationConfig)
+    for field in dataclasses.fields(EvaluationConfig):
+        if field.name not in leave_out:
+            _add(parser, "--" + field.name.replace("_", "-"), hints[field.name], field.default, field.metadata)
 
 
 def config_of(args: argparse.Namespace, **overrides: Any) -> EvaluationConfig:

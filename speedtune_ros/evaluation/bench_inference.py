@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         policy.reset(Episode(f"bench-{slot}", args.task, slot), slot)
 
     def infer() -> object:
-        return policy.infer(queries, args.candidates)
+        # New observations each time: a policy may remember what it saw in the last ones.
+        fresh = {slot: replace(query, observation=replace(query.observation)) for slot, query in queries.items()}
+        return policy.infer(fresh, args.candidates)
 
     operations = count_operations(infer)
     samples = _time(infer, args.repetitions)

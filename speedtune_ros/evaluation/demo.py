@@ -1,4 +1,4 @@
-"""The whole pipeline, seen once: the ROS graph up, a few episodes at two speeds, a bag and a report."""
+"""The whole pipeline, seen once: the ROS graph up, a few episodes at each speed, a bag and a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from speedtune_ros import graph
 from speedtune_ros.commands.up import command
 from speedtune_ros.data.bag_reader import Bag
 from speedtune_ros.errors import CheckpointError, SpeedtuneError
-from speedtune_ros.evaluation.evaluate import EvaluationConfig, gather
+from speedtune_ros.evaluation.evaluate import gather
+from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.isolation import isolation
 from speedtune_ros.evaluation.samples import EpisodeSample
 from speedtune_ros.processes import ProcessGroup, describe
@@ -38,7 +39,7 @@ class DemoConfig:
 
     task: str
     policy: str
-    speeds: tuple[float, ...]
+    speeds: tuple[str, ...]  # as constant:2 or rainbow
     seeds: tuple[int, ...]
     folder: Path
     lockstep: bool = False  # simulated time waits for the stages: for machines too slow for real time
@@ -98,10 +99,10 @@ def _run_episodes(config: DemoConfig, client: EpisodeClient) -> list[str]:
     for speed in config.speeds:
         for seed in config.seeds:
             number += 1
-            outcome = client.run(seed, f"constant:{speed:g}", EPISODE_TIMEOUT)
+            outcome = client.run(seed, speed, EPISODE_TIMEOUT)
             verdict = "success" if outcome.success else f"no success ({outcome.reason})"
             took = f"{outcome.duration:.2f} s"
-            _say(f"  episode {number} of {total}, seed {seed} at {speed:g}x: {verdict} after {took}")
+            _say(f"  episode {number} of {total}, seed {seed} at {speed}: {verdict} after {took}")
             if outcome.reason not in ("success", "time_limit"):
                 troubles.append(f"episode {number} ended early: {outcome.reason}; see {config.log}")
     return troubles
@@ -113,7 +114,7 @@ def _running_graph(config: DemoConfig) -> Iterator[tuple[EpisodeClient, tuple[st
     given = {
         "task": config.task,
         "policy": config.policy,
-        "speed": f"{config.speeds[0]:g}",
+        "speed": config.speeds[0],
         "cameras": camera_argument(config.policy, config.task),
         "lockstep": "true" if config.lockstep else "false",
         "record": "true",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from speedtune_ros.errors import ConfigError, DataError
 
@@ -57,7 +59,8 @@ class SampleFile:
     """One JSON object a line: first the configuration, then a sample an episode, appended as episodes end.
 
     The file appears with the first sample. An interrupted run continues where it stopped; a line cut short by the
-    interruption is dropped. Raises ConfigError if the file has samples of another configuration.
+    interruption is dropped. Several processes may append to the same file: each line is written under a lock.
+    Raises ConfigError if the file has samples of another configuration.
     """
 
     def __init__(self, path: str | Path, config: Mapping[str, Any]) -> None:
@@ -77,16 +80,17 @@ class SampleFile:
 
     def append(self, sample: EpisodeSample) -> None:
         """Keep a sample, on disk before this returns."""
-        first = not self._samples
-        lines = [{"config": self._config}, sample.to_dict()] if first else [sample.to_dict()]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("w" if first else "a") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+        with self.path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
+            header = [] if _has_samples(file) else [{"config": self._config}]
+            file.write("".join(json.dumps(line) + "\n" for line in (*header, sample.to_dict())).encode())
         self._samples[sample.seed] = sample
 
     def _read(self) -> None:
-        whole, _, cut = self.path.read_text().rpartition("\n")
-        lines = whole.splitlines()
+        lines = self.path.read_text().rpartition("\n")[0].splitlines()
+        if not lines:
+            return
         try:
             header, *rows = [json.loads(line) for line in lines]
             if rows:
@@ -94,8 +98,6 @@ class SampleFile:
             self._samples = {row["seed"]: EpisodeSample.from_dict(row) for row in rows}
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self.path}: expected a configuration and then one sample a line: {error}") from error
-        if cut:
-            self.path.write_text(whole + "\n")
 
     def _check(self, found: Mapping[str, Any]) -> None:
         keys = {*found, *self._config}
@@ -103,3 +105,19 @@ class SampleFile:
         if differ:
             words = "; ".join(f"{key}: {found.get(key)!r} there, {self._config.get(key)!r} asked" for key in differ)
             raise ConfigError(f"{self.path} holds another evaluation ({words}): name another file, or remove it")
+
+
+def _has_samples(file: IO[bytes]) -> bool:
+    """Whether more than a configuration is there, once a last line without its end is removed."""
+    end = file.seek(0, os.SEEK_END)
+    if not end:
+        return False
+    file.seek(-1, os.SEEK_END)
+    whole = file.read() == b"\n"
+    file.seek(0)
+    if whole and file.readline() and file.tell() < end:
+        return True  # the usual case, without reading all of it
+    file.seek(0)
+    lines = [line for line in file.readlines() if line.endswith(b"\n")]
+    file.truncate(sum(map(len, lines)) if len(lines) > 1 else 0)
+    return len(lines) > 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from speedtune_ros.errors import ConfigError
-from speedtune_ros.evaluation.evaluate import EvaluationConfig, Progress, evaluate
+from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 
 COLUMNS = (
     "speed",
@@ -44,24 +44,17 @@ def parse_speeds(text: str) -> list[float]:
 
 
 def sweep(
-    make_config: Any,
-    speeds: Sequence[float],
-    seeds: Sequence[int],
-    folder: Path,
-    workers: int = 1,
-    slots: int = 4,
-    progress: Progress | None = None,
-    baselines: bool = True,
+    make_config: Callable[..., EvaluationConfig], specs: Sequence[str], folder: Path, run: Callable[..., dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Evaluate `make_config(speed=...)` at each speed, writing sweep.csv, .json and .png as each speed is done.
+    """`run(config, path=...)` with `make_config(speed=...)` for each of `specs`; sweep.csv, .json, .png after each.
 
-    Each speed keeps its own samples in `folder`, so an interrupted sweep continues and may be extended.
+    run: `evaluate` with all else given. Each speed keeps its own samples in `folder`, so an interrupted sweep continues
+    and may be extended; the folder appears with its first result.
     """
     rows: list[dict[str, Any]] = []
-    for speed in speeds:
-        config: EvaluationConfig = make_config(speed=f"constant:{speed:g}")
-        path = folder / f"constant-{speed:g}.json"
-        rows.append(evaluate(config, seeds, path, workers, slots, progress, baselines))
+    for spec in specs:
+        config = make_config(speed=spec)
+        rows.append(run(config, path=folder / f"{config.speed.replace(':', '-')}.json"))
         write(rows, folder)
     return rows
 
@@ -71,7 +64,7 @@ def write(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
     with (folder / "sweep.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows({**row, "speed": row["speed"].partition(":")[2]} for row in rows)
+        writer.writerows({**row, "speed": row["speed"].removeprefix("constant:")} for row in rows)
     (folder / "sweep.json").write_text(json.dumps({"evaluations": list(rows)}, indent=1) + "\n")
     from speedtune_ros.report.figures import sweep_figure
 

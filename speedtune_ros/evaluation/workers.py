@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
@@ -65,6 +67,7 @@ def _next_result(results: Any, processes: Sequence[Any]) -> EpisodeSample:
 
 
 def _work(runner: Runner, seeds: Sequence[int], position: Synchronized, results: Any) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         for sample in runner(_take(seeds, position)):
             results.put(sample)
@@ -72,6 +75,14 @@ def _work(runner: Runner, seeds: Sequence[int], position: Synchronized, results:
         pass  # the parent was interrupted too and says so
     except SpeedtuneError as error:
         results.put(str(error))  # anything else ends the process with its traceback, and the parent notices
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot stop its workers; they would compute for nobody."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _take(seeds: Sequence[int], position: Synchronized) -> Iterator[int]:

@@ -9,7 +9,9 @@ from speedtune_ros.cli import run as speedtune
 from speedtune_ros.data.bag_reader import Bag
 from speedtune_ros.errors import DataError
 from speedtune_ros.evaluation.demo import camera_argument
+from speedtune_ros.evaluation.demo_speeds import choose_speeds, parse_specs
 from speedtune_ros.evaluation.isolation import DOMAINS, isolation
+from speedtune_ros.speed.shipped import ShippedSpeed, write_shipped
 
 
 @pytest.mark.ros
@@ -18,11 +20,14 @@ def test_the_demonstration_runs_records_and_reports(tmp_path: Path, capsys: pyte
     command = ["demo", "--policy", "expert", "--speeds", "1,3", "--episodes", "1", "--lockstep", "--out", str(folder)]
     assert speedtune(command) == 0
     text = capsys.readouterr().out
-    assert "episode 2 of 2, seed 100000 at 3x: success" in text
+    assert "episode 2 of 2, seed 100000 at constant:3: success" in text
     table = [line.split() for line in text.splitlines() if line.startswith("constant:")]
     assert [line[:4] for line in table] == [["constant:1", "1", "of", "1"], ["constant:3", "1", "of", "1"]]
     assert [episode.success for episode in Bag(folder / "bag").episodes()] == [True, True]
-    assert (folder / "index.html").read_text().count("data:video/mp4;base64,") == 2
+    page = (folder / "index.html").read_text()
+    assert page.count("data:video/mp4;base64,") == 2
+    assert "Speed over progress" in page and "constant:3: 1 of 1" in page
+    assert page.count("data:image/png;base64,") >= 6  # key frames
 
 
 @pytest.mark.ros
@@ -37,6 +42,28 @@ def test_a_graph_that_fails_is_reported_and_stopped(tmp_path: Path, capsys: pyte
     error = capsys.readouterr().err
     assert "the graph failed: task_policy ended with status 2" in error
     assert str(checkpoint) in error  # the node's own words
+
+
+def test_speeds_are_constant_ones_or_policies() -> None:
+    assert parse_specs("1,2.5") == ("constant:1", "constant:2.5")
+    assert parse_specs("constant:1 phase:3,1.5 rainbow") == ("constant:1", "phase:3,1.5", "rainbow")
+
+
+def test_what_is_shipped_is_demonstrated_and_what_is_not_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speedtune_ros.registry.CHECKPOINTS", tmp_path)
+    speeds, words = choose_speeds("act", "tea_bag")
+    assert speeds == ("constant:1", "constant:2", "constant:3")
+    assert "No learned speed policy is shipped for 'act' on 'tea_bag'" in words
+    folder = tmp_path / "tea_bag" / "act" / "act"
+    write_shipped(folder, "constant", ShippedSpeed("2.5"))
+    write_shipped(folder, "phase", ShippedSpeed("3,1.5"))
+    assert choose_speeds("act", "tea_bag")[0] == ("constant:1", "constant:2.5", "phase")
+    (folder / "rainbow").mkdir()
+    speeds, words = choose_speeds("act", "tea_bag")
+    assert speeds == ("constant:1", "constant:2.5", "rainbow")
+    assert words == "Speeds: 1x, the best constant speed (constant:2.5), and the learned speed policy."
 
 
 def test_the_policys_cameras_come_first_and_one_for_the_report() -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError, UnknownNameError
-from speedtune_ros.evaluation.evaluate import EvaluationConfig, evaluate, parse_seeds, summarise
+from speedtune_ros.evaluation.evaluate import EvaluationConfig, evaluate, summarise
+from speedtune_ros.evaluation.provenance import digest
 from speedtune_ros.evaluation.samples import EpisodeSample, SampleFile
 from speedtune_ros.evaluation.workers import run_seeds
 from speedtune_ros.registry import make_task
@@ -20,6 +22,7 @@ KEYS = [
     "dynamics",
     "episodes",
     "seed",
+    "seeds",
     "success_rate",
     "wilson_low",
     "wilson_high",
@@ -135,14 +138,57 @@ def test_bad_names_are_refused_before_anything_runs(
     assert not list(tmp_path.iterdir())
 
 
-def test_bad_speeds_and_seeds_are_refused() -> None:
+def test_bad_speeds_are_refused() -> None:
     with pytest.raises(ConfigError, match="expected a number after 'constant:', got 'fast'"):
         EvaluationConfig(speed="constant:fast")
-    with pytest.raises(ConfigError, match="got -1 and 5"):
-        parse_seeds(-1, 5)
     for spelling in ("2", "2.0", "constant:2.0"):
         assert EvaluationConfig(speed=spelling).speed == "constant:2"
-    assert parse_seeds(7, 3) == [7, 8, 9]
+
+
+def test_runs_at_1x_are_shared_and_extended(tmp_path: Path) -> None:
+    ran: list[tuple[str, int]] = []
+
+    def progress(label: str, samples: Sequence[EpisodeSample], total: int) -> None:
+        ran.append((label, len(samples)))
+
+    store = tmp_path / "store"
+    evaluate(EXPERT_2X, [5, 6], tmp_path / "a.json", slots=2, store=store)
+    result = evaluate(replace(EXPERT_2X, speed="3"), [5, 6, 7], tmp_path / "b.json", progress=progress, store=store)
+    compared = [count for label, count in ran if "for comparison" in label]
+    assert compared == [2, 3]  # two were there, one was added
+    assert [sample["seed"] for sample in result["baseline_samples"]] == [5, 6, 7]
+    assert len(list(store.iterdir())) == 1  # the expert at 1x is its own demonstrator
+    ran.clear()
+    evaluate(replace(EXPERT_2X, speed="1"), [6, 7], tmp_path / "c.json", progress=progress, store=store)
+    assert ran == []  # a sweep's own run at 1x is the same one
+
+
+def test_a_changed_scene_or_checkpoint_is_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate(EXPERT_2X, [5], tmp_path / "a.json", baselines=False)
+    monkeypatch.setattr("speedtune_ros.evaluation.provenance.scene", lambda *_: "another")
+    with pytest.raises(ConfigError, match="scene: .* there, 'another' asked"):
+        evaluate(EXPERT_2X, [5], tmp_path / "a.json", baselines=False)
+
+
+def test_only_the_task_policy_s_own_files_are_its_fingerprint(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.json").write_text("{}")
+    before = digest(tmp_path)
+    (tmp_path / "rainbow").mkdir()
+    (tmp_path / "rainbow" / "checkpoint.json").write_text("{}")
+    assert digest(tmp_path) == before
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    assert digest(tmp_path) != before
+
+
+def test_processes_append_to_one_file_without_harm(tmp_path: Path) -> None:
+    first, second = (SampleFile(tmp_path / "a.jsonl", {"speed": "constant:1"}) for _ in range(2))
+    first.append(EpisodeSample(1, 9, 9))
+    second.append(EpisodeSample(2, 9, None))
+    with (tmp_path / "a.jsonl").open("a") as file:
+        file.write('{"seed": 3, "st')  # a third one was killed
+    first.append(EpisodeSample(4, 9, 9))
+    found = SampleFile(tmp_path / "a.jsonl", {"speed": "constant:1"})
+    assert [sample.seed for sample in found.samples(range(9))] == [1, 2, 4]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

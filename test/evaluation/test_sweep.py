@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from speedtune_ros.cli import run as speedtune
-from speedtune_ros.errors import ConfigError, DataError
-from speedtune_ros.evaluation.evaluate import EvaluationConfig
+from speedtune_ros.config import load
+from speedtune_ros.errors import ConfigError
+from speedtune_ros.evaluation.evaluate import evaluate
+from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.sweep import parse_speeds, sweep
+from speedtune_ros.speed.shipped import ShippedSpeed
 
 
 @pytest.mark.parametrize(
@@ -45,7 +51,8 @@ def test_bad_speeds_are_refused(text: str, words: str) -> None:
 
 def test_a_sweep_writes_a_table_a_picture_and_its_samples(tmp_path: Path) -> None:
     make = partial(EvaluationConfig, policy="expert")
-    sweep(make, [1.0, 3.0], [100_000], tmp_path, slots=1)
+    run = partial(evaluate, seeds=[100_000], slots=1)
+    sweep(make, ["constant:1", "constant:3"], tmp_path, run)
     with (tmp_path / "sweep.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["speed"] for row in rows] == ["1", "3"]
@@ -56,7 +63,8 @@ def test_a_sweep_writes_a_table_a_picture_and_its_samples(tmp_path: Path) -> Non
     assert (tmp_path / "sweep.png").read_bytes()[:4] == b"\x89PNG"
     # A second sweep over more speeds runs only what is new.
     ran: list[str] = []
-    again = sweep(make, [1.0, 2.0], [100_000], tmp_path, slots=1, progress=lambda label, s, n: s or ran.append(label))
+    run = partial(run, progress=lambda label, s, n: s or ran.append(label))
+    again = sweep(make, ["constant:1", "constant:2"], tmp_path, run)
     assert ran == ["constant:2"]
     assert again[0] == evaluations[0]
 
@@ -74,13 +82,74 @@ def test_the_commands_print_what_they_wrote(tmp_path: Path, capsys: pytest.Captu
     assert "sweep.csv, sweep.json, sweep.png" in capsys.readouterr().out
 
 
-def test_sweeps_are_drawn_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    row = {"realised_speed_mean": 1.0, "success_rate": 1.0, "wilson_low": 0.9, "wilson_high": 1.0}
-    row |= {"policy": "act", "retimer": "linear", "dynamics": "act"}
-    (tmp_path / "sweep.json").write_text(json.dumps({"evaluations": [row]}))
-    out = tmp_path / "both.svg"
-    assert speedtune(["plot", str(tmp_path), f"again={tmp_path}", "--out", str(out)]) == 0
-    assert "act, linear, act dynamics, again" in capsys.readouterr().out
-    assert "again" in out.read_text()
-    with pytest.raises(DataError, match="nowhere/sweep.json: expected what `speedtune sweep` writes"):
-        speedtune(["plot", str(tmp_path / "nowhere")])
+def test_the_paper_protocol_has_36_speeds() -> None:
+    assert parse_speeds("1.0:4.5:0.1")[::35] == [1.0, 4.5]
+    assert len(parse_speeds("1.0:4.5:0.1")) == 36
+
+
+def test_phase_tables_are_swept_and_one_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speedtune_ros.registry.CHECKPOINTS", tmp_path / "shipped")
+    common = ["--policy", "expert", "--episodes", "1", "--seed", "9000", "--workers", "1", "--slots", "1"]
+    common += ["--baselines", str(tmp_path / "baselines")]
+    grid = ["--fast", "2,3", "--slow", "1.5", "--holding", "2", "--ship"]
+    assert speedtune(["sweep", *common, *grid, "--out", str(tmp_path / "tables")]) == 0
+    names = [row["speed"] for row in json.loads((tmp_path / "tables" / "sweep.json").read_text())["evaluations"]]
+    assert names == ["phase:2,1.5,holding=2", "phase:3,1.5,holding=2"]
+    # The fastest that still succeeds; `--speed phase` is that table now, for this task policy only.
+    file = tmp_path / "a.json"
+    assert speedtune(["eval", *common, "--speed", "phase", "--json", str(file)]) == 0
+    faster = json.loads((tmp_path / "tables" / "phase-3,1.5,holding=2.json").read_text())
+    assert json.loads(file.read_text())["acceleration"] == faster["acceleration"] > 1.5
+    assert speedtune(["sweep", *common, "--speeds", "2,2.5", "--ship", "--out", str(tmp_path / "constant")]) == 0
+    shipped = load(ShippedSpeed, tmp_path / "shipped" / "transfer_cube" / "act" / "expert" / "constant.yaml")
+    assert (shipped.argument, shipped.success_rate, shipped.first_seed) == ("2.5", 1.0, 9_000)
+    with pytest.raises(ConfigError, match="none is shipped for 'expert' on task 'insertion', profile 'act'"):
+        speedtune(["eval", *common, "--task", "insertion", "--speed", "phase", "--json", str(file)])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--slow", "2"], "expected --fast as well"),
+        (["--fast", "2"], "expected --fast and --slow"),
+        (["--fast", "2", "--slow", "2"], "expected a slow speed below a fast one"),
+        (["--fast", "2", "--slow", "1", "--ship", "--no-baselines"], "leave --no-baselines out"),
+    ],
+)
+def test_bad_phase_grids_are_refused(options: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        speedtune(["sweep", "--policy", "expert", *options])
+
+
+def test_a_killed_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
+    """kill -9 in the middle, workers and all; what was done is kept, and the same command gives the same figures."""
+    command = [sys.executable, "-m", "speedtune_ros.cli", "sweep", "--policy", "expert", "--speeds", "3,4"]
+    command += ["--episodes", "6", "--workers", "2", "--slots", "1", "--no-baselines", "--out"]
+    folder = tmp_path / "killed"
+    process = subprocess.Popen([*command, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    samples = folder / "constant-3.jsonl"
+    deadline = time.monotonic() + 120
+    while not (samples.exists() and samples.read_text().count("\n") > 2):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    process.kill()
+    process.wait()
+    done = [json.loads(line)["seed"] for line in samples.read_text().splitlines()[1:] if line.endswith("}")]
+    assert 2 <= len(done) < 6
+    while any(running(child) for child in children):  # nobody computes for a dead sweep
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    subprocess.run([*command, str(folder)], check=True, capture_output=True)
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    resumed, whole = ((tmp_path / name / "sweep.json").read_text() for name in ("killed", "whole"))
+    assert json.loads(resumed) == json.loads(whole)
+    kept = [json.loads(line)["seed"] for line in samples.read_text().splitlines()[1:]]
+    assert kept[: len(done)] == done and sorted(kept) == list(range(100_000, 100_006))
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

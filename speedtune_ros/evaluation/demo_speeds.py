@@ -1,0 +1,40 @@
+"""Which speeds the demonstration compares: as demonstrated, the best constant one, and the learned one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
+from speedtune_ros.evaluation.sweep import parse_speeds
+
+DEMONSTRATED = "constant:1"
+WITHOUT = ("constant:2", "constant:3")  # where nothing is shipped
+
+
+def parse_specs(text: str) -> tuple[str, ...]:
+    """Constant speeds as 1,2,3 or 1:3:1, or speed policies separated by spaces. Raises ConfigError."""
+    if any(letter.isalpha() for letter in text):
+        return tuple(EvaluationConfig(speed=word).speed for word in text.split())
+    return tuple(f"constant:{speed:g}" for speed in parse_speeds(text))
+
+
+def choose_speeds(policy: str, task: str, profile: str = "act") -> tuple[tuple[str, ...], str]:
+    """1x, the best constant speed and the learned one of a task policy; and what to tell the user about them.
+
+    What is not shipped is replaced: the learned speed by the phase table, either by constant speeds.
+    """
+    from speedtune_ros.registry import CHECKPOINTS
+    from speedtune_ros.speed.shipped import read_shipped, shipped_path
+    from speedtune_ros.speed.speed_policy import Companion
+
+    folder = CHECKPOINTS / task / profile / Path(policy).name
+    beside = Companion(task, profile, Path(policy).name, shipped=folder)
+    found = shipped_path(folder, "constant").is_file()
+    best = [f"constant:{read_shipped('constant', beside).argument}"] if found else []
+    words = f"the best constant speed ({best[0]})" if best else "constant speeds, for no best one is shipped"
+    if (folder / "rainbow").is_dir():
+        return (DEMONSTRATED, *(best or WITHOUT[:1]), "rainbow"), f"Speeds: 1x, {words}, and the learned speed policy."
+    missing = f"No learned speed policy is shipped for '{policy}' on '{task}'"
+    if shipped_path(folder, "phase").is_file():
+        return (DEMONSTRATED, *(best or WITHOUT[:1]), "phase"), f"{missing}; speeds: 1x, {words}, and the phase table."
+    return (DEMONSTRATED, *(best or WITHOUT)), f"{missing}; speeds: 1x and {words}."

@@ -1,0 +1,142 @@
+"""Success against speed, a panel a task: constant speeds as a curve, phase tables, learned policies (Figure 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from speedtune_ros.evaluation.paper import paper_figure
+from speedtune_ros.evaluation.results import kind
+from speedtune_ros.report.figures import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE, VERMILION
+
+Row = Mapping[str, Any]
+
+AXES = {
+    "acceleration": "acceleration (mean time to success at 1× / at this speed)",
+    "realised_speed_mean": "realised speed (mean executed sdot; 1 = as demonstrated)",
+    "demo_speedup": "demo_speedup (mean demonstration / mean time to success)",
+}
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+MARKERS = {"constant": "o", "phase": "D"}  # all others are learned
+GREY = "#7a828e"
+HALO = [withStroke(linewidth=3, foreground="white")]  # text stays readable on curves
+LEAST_GAP = 0.055  # of two labels at the right edge, as a share of the axis
+
+
+def pareto_figure(labelled: Sequence[tuple[str, Row]], axis: str = "acceleration", paper: bool = False) -> Figure:
+    """One panel a task of `labelled` evaluations; bands and bars are Wilson 95 % intervals.
+
+    axis: a key of AXES; paper: also what SpeedTuning reports for that task. A speed at which nothing succeeded has no
+    acceleration: it is drawn hollow at its realised speed, so that no failure disappears.
+    """
+    tasks = list(dict.fromkeys(row["task"] for _, row in labelled))
+    with rc_context(STYLE):
+        figure = Figure(figsize=(1.6 + 5.0 * len(tasks), 4.6), layout="constrained")
+        panels = np.atleast_1d(figure.subplots(1, len(tasks), sharey=True))
+        colours = dict(zip(dict.fromkeys(label for label, _ in labelled), COLOURS * len(labelled)))
+        for axes, task in zip(panels, tasks):
+            _panel(axes, [pair for pair in labelled if pair[1]["task"] == task], axis, colours, paper)
+            axes.set_title(task.replace("_", " "), loc="left", fontsize=12, fontweight="bold")
+            axes.set(xlabel=AXES[axis], ylim=(-0.03, 1.14), yticks=np.linspace(0.0, 1.0, 6))
+        panels[0].set_ylabel("success rate, Wilson 95 %")
+    return figure
+
+
+def _panel(axes: Axes, labelled: Sequence[tuple[str, Row]], axis: str, colours: Mapping[str, str], paper: bool) -> None:
+    ends: list[tuple[float, float, str, str]] = []
+    for label in dict.fromkeys(label for label, _ in labelled):
+        rows = [row for found, row in labelled if found == label]
+        curve = sorted((row for row in rows if kind(row) == "constant"), key=lambda row: _x(row, axis))
+        if curve:
+            _curve(axes, curve, axis, colours[label])
+            ends.append((_x(curve[-1], axis), curve[-1]["success_rate"], label, colours[label]))
+        points = sorted((row for row in rows if kind(row) != "constant"), key=lambda row: _x(row, axis))
+        for row in points:
+            _point(axes, row, axis, colours[label], label if row is points[-1] else "")
+    if paper:
+        _paper(axes, [row for _, row in labelled])
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high + 0.3 * (high - low))  # room for the labels
+    _label_ends(axes, ends)
+
+
+def _curve(axes: Axes, rows: Sequence[Row], axis: str, colour: str) -> None:
+    x, rates = [_x(row, axis) for row in rows], [row["success_rate"] for row in rows]
+    low, high = [row["wilson_low"] for row in rows], [row["wilson_high"] for row in rows]
+    axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+    axes.plot(x, rates, "-", color=colour, lw=1.8)
+    for row, place in zip(rows, x):
+        fill = colour if row[axis] is not None else "white"
+        axes.plot(place, row["success_rate"], MARKERS["constant"], color=colour, mfc=fill, ms=4)
+
+
+def _point(axes: Axes, row: Row, axis: str, colour: str, label: str) -> None:
+    """A policy that changes its speed: Wilson bar, spread of single episodes (5 to 95 %), and its figures in words."""
+    learned = kind(row) not in MARKERS
+    x, rate = _x(row, axis), row["success_rate"]
+    bar = [[rate - row["wilson_low"]], [row["wilson_high"] - rate]]
+    axes.errorbar(x, rate, yerr=bar, color=colour, capsize=3, lw=1.2)
+    spread = _spread(row) if learned and axis == "acceleration" else None
+    if spread is not None:
+        axes.plot(spread, [rate, rate], color=colour, lw=5, alpha=0.22, solid_capstyle="butt")
+    marker, size = ("*", 15) if learned else (MARKERS[kind(row)], 7)
+    axes.plot(x, rate, marker, color=colour, ms=size, mec="white", mew=0.8, zorder=5)
+    if label:
+        words = f"{label}\n{x:.2f}×, {100 * rate:.1f} %"
+        # Learned policies are named above, tables below, so that they keep out of each other's way.
+        where = {"xytext": (9, 7)} if learned else {"xytext": (-7, -26), "ha": "right"}
+        place: dict[str, Any] = {
+            **where,
+            "path_effects": HALO,
+            "textcoords": "offset points",
+            "fontsize": 9,
+            "zorder": 6,
+        }
+        axes.annotate(words, (x, rate), color=colour, fontweight="bold" if learned else "normal", **place)
+
+
+def _paper(axes: Axes, rows: Sequence[Row]) -> None:
+    kinds = dict.fromkeys("expert" if row["policy"] == "expert" else "act" for row in rows)
+    for number, policy in enumerate(kinds):
+        figure = paper_figure(policy, rows[0]["task"])
+        if figure is not None:
+            axes.plot(*figure, "*", color=GREY, mfc="white", ms=13, zorder=4)
+            words = f"SpeedTuning{' (scripted)' if policy == 'expert' else ''}\n{figure.speed}×, "
+            words += f"{100 * figure.success_rate:.1f} %"
+            place: dict[str, Any] = {
+                "xytext": (9, -16 - 24 * number),
+                "path_effects": HALO,
+                "textcoords": "offset points",
+                "fontsize": 8,
+            }
+            axes.annotate(words, figure, color=GREY, **place)
+
+
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Each curve's name right of its last point, moved down where two would overlap."""
+    below = np.inf
+    for x, y, label, colour in sorted(ends, key=lambda end: -end[1]):
+        below = min(y, below - LEAST_GAP)
+        axes.annotate(
+            label, (x, below), xytext=(8, 0), textcoords="offset points", color=colour, va="center", path_effects=HALO
+        )
+
+
+def _x(row: Row, axis: str) -> float:
+    return float(row[axis] if row[axis] is not None else row["realised_speed_mean"] or 0.0)
+
+
+def _spread(row: Row) -> tuple[float, float] | None:
+    """The acceleration of single successful episodes, 5th and 95th percentile; None without samples."""
+    baseline = [s["success_step"] for s in row.get("baseline_samples") or () if s["success_step"]]
+    steps = [s["success_step"] for s in row.get("samples") or () if s["success_step"]]
+    if not baseline or not steps:
+        return None
+    low, high = np.percentile(np.mean(baseline) / np.array(steps), (5, 95))
+    return float(low), float(high)
