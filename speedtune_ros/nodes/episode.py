@@ -91,7 +91,7 @@ class EpisodeNode(StageNode[EpisodeConfig]):
             if handle.request.record:
                 self._calls.call(Trigger, "recorder/bag", Trigger.Request())  # all of it on disk
             self._busy = False
-        _settle(handle, result.reason, ok=result.reason in ("success", "time_limit"))
+        _settle(handle, result.reason, ok=result.reason in ("success", "time_limit", "progress_limit"))
         return result
 
     def _prepare(self, handle: ServerGoalHandle, result: RunEpisode.Result) -> None:
@@ -100,15 +100,17 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         task = goal.task or self.config.task
         if task != self._task.name:
             raise Refused("other_task", f"task '{task}': this graph runs '{self._task.name}'")
-        if not 0.0 <= goal.time_limit < 3600.0:  # False for NaN
-            raise Refused("bad_time_limit", f"time limit: expected 0 to 3600 s, got {goal.time_limit}")
+        for name in ("time_limit", "progress_limit"):
+            if not 0.0 <= getattr(goal, name) < 3600.0:  # False for NaN
+                given = getattr(goal, name)
+                raise Refused(f"bad_{name}", f"{name.replace('_', ' ')}: expected 0 to 3600 s, got {given}")
         if goal.speed_mode:
             self._calls.demand(SetSpeedMode, "speed_policy/set_mode", SetSpeedMode.Request(mode=goal.speed_mode))
         if goal.record:
             result.bag = self._calls.demand(Trigger, "recorder/bag", Trigger.Request()).message
         self._new_status(f"{task}-{goal.seed}", task, goal.instruction or self._task.instruction, goal.seed)
         nominal = self._task.episode_steps * CONTROL_DT + self.config.margin_s
-        self._watch.begin(self._status.episode_id, goal.time_limit or nominal)
+        self._watch.begin(self._status.episode_id, goal.time_limit or nominal, goal.progress_limit)
         self._publish(EpisodeStatus.PREPARING)
         if self.config.robot == "sim":
             request = SimReset.Request(episode_id=self._status.episode_id, task=task, seed=goal.seed)
@@ -224,16 +226,33 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         self.counts[f"ended.{reason.split(':')[0].replace(' ', '_')[:20]}"] += 1
 
     def _label(self, request: LabelEpisode.Request, response: LabelEpisode.Response) -> LabelEpisode.Response:
-        if not -1.0 <= request.reward <= 1.0:  # False for NaN
-            response.message = f"label: expected a reward from -1 to 1, got {request.reward}"
-            self.fail("bad_label", response.message)
-        elif request.episode_id not in ("", self._status.episode_id):
-            response.message = f"label: the episode is '{self._status.episode_id}', not '{request.episode_id}'"
-            self.fail("other_episode", response.message)
-        else:
-            self._watch.label(request.reward)
-            response.success, response.message = True, f"labelled {request.reward:g}"
+        """During an episode a label ends it; afterwards it is kept until the next one begins."""
+        try:
+            with self._lock:
+                self._check_label(request)
+                self._status.labelled, self._status.label = True, request.reward
+                if self._status.phase == EpisodeStatus.RUNNING:
+                    self._watch.label(request.reward)
+                else:
+                    self._status_out.publish(self._status)
+        except Refused as error:
+            self.refuse(error)
+            response.message = str(error)
+            return response
+        response.success, response.message = True, f"labelled {request.reward:g}"
         return response
+
+    def _check_label(self, request: LabelEpisode.Request) -> None:
+        """Raise Refused unless the label is one, and there is an episode without another one for it."""
+        status, reward = self._status, request.reward
+        if not -1.0 <= reward <= 1.0:  # False for NaN
+            raise Refused("bad_label", f"label: expected a reward from -1 to 1, got {reward}")
+        if request.episode_id not in ("", status.episode_id):
+            raise Refused("other_episode", f"label: the episode is '{status.episode_id}', not '{request.episode_id}'")
+        if not status.task or status.phase not in (EpisodeStatus.RUNNING, EpisodeStatus.ENDED):
+            raise Refused("no_episode", "label: no episode runs or has ended that could be labelled")
+        if status.labelled and status.label != reward:
+            raise Refused("labelled", f"label: '{status.episode_id}' is labelled {status.label:g} already")
 
     def _stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Forward the stop to whoever moves the arms."""

@@ -16,9 +16,11 @@ from rclpy.signals import SignalHandlerOptions
 
 from speedtune_msgs.action import RunEpisode
 from speedtune_ros.errors import SpeedtuneError
+from speedtune_ros.live.episode import NO_LIMITS, EpisodeLimits
 
 _SPIN_S = 0.05
 _CANCEL_S = 2.0
+_ATTEMPTS = 3
 _POLICIES = {"task_policy", "speed_policy"}
 
 # Called with each feedback: elapsed [s], progress [s], executed sdot, reward.
@@ -49,6 +51,7 @@ class EpisodeClient:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._client = ActionClient(self._node, RunEpisode, "run_episode")
+        self._services: dict[str, Any] = {}
 
     def __enter__(self) -> EpisodeClient:
         return self
@@ -69,20 +72,35 @@ class EpisodeClient:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             self._spin_once()
-            missing = (nodes - set(self._node.get_node_names())) | (nodes & _POLICIES - self._listening())
+            missing = (nodes - self.nodes) | (nodes & _POLICIES - self._listening())
             if not missing and self._client.server_is_ready():
                 return
         raise SpeedtuneError(
             f"the graph was not up after {timeout:.0f} s; missing: {', '.join(missing) or 'run_episode'}"
         )
 
+    @property
+    def nodes(self) -> set[str]:
+        """Who is there, by name."""
+        return set(self._node.get_node_names())
+
     def _listening(self) -> set[str]:
         """Who hears requests: a policy node subscribes when it is warm."""
         return {info.node_name for info in self._node.get_subscriptions_info_by_topic("/inference_request")}
 
-    def run(self, seed: int, mode: str, timeout: float, watch: Watch = lambda *_: None) -> EpisodeOutcome:
-        """One episode; a cancelled goal if interrupted. Raises SpeedtuneError if refused or not answered."""
-        goal = RunEpisode.Goal(speed_mode=mode, seed=seed)
+    def run(
+        self,
+        seed: int,
+        mode: str,
+        timeout: float,
+        watch: Watch = lambda *_: None,
+        limits: EpisodeLimits = NO_LIMITS,
+    ) -> EpisodeOutcome:
+        """One episode; a cancelled goal if interrupted. Raises SpeedtuneError if refused or not answered.
+
+        timeout: how long to wait for the answer [s].
+        """
+        goal = RunEpisode.Goal(speed_mode=mode, seed=seed, time_limit=limits.time, progress_limit=limits.progress)
         sent = self._client.send_goal_async(goal, feedback_callback=lambda message: watch(*_values(message.feedback)))
         handle = self._result(sent, timeout, "accept the goal")
         if not handle.accepted:
@@ -94,12 +112,42 @@ class EpisodeClient:
             raise
         return EpisodeOutcome(seed, mode, bool(result.success), float(result.duration), str(result.reason))
 
-    def _result(self, future: Any, timeout: float, what: str) -> Any:
-        end = time.monotonic() + timeout
-        while not future.done():
-            if time.monotonic() > end:
-                raise SpeedtuneError(f"the episode node did not {what} within {timeout:.0f} s")
+    def call(self, kind: Any, name: str, request: Any, timeout: float = 10.0) -> Any:
+        """The answer of a service. Raises SpeedtuneError if there is none."""
+        client = self.find(kind, name, timeout)
+        for attempt in range(1, _ATTEMPTS + 1):  # an answer sent before its server has found our ear is lost
+            future = client.call_async(request)
+            try:
+                return self._result(future, timeout / _ATTEMPTS, f"answer {name}")
+            except SpeedtuneError:
+                client.remove_pending_request(future)
+                if attempt == _ATTEMPTS:
+                    raise
+
+    def find(self, kind: Any, name: str, timeout: float) -> Any:
+        """A client of a service that is up; a call may then be made at once. Raises SpeedtuneError."""
+        if name not in self._services:
+            self._services[name] = self._node.create_client(kind, name)
+        client = self._services[name]
+        self.wait_until(client.service_is_ready, f"serve {name}", timeout)
+        return client
+
+    def spin(self, seconds: float) -> None:
+        """Wait; what comes meanwhile is heard."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
             self._spin_once()
+
+    def wait_until(self, met: Callable[[], bool], what: str, timeout: float) -> None:
+        """Until `met`; raises SpeedtuneError that says `what` the graph did not do in time."""
+        end = time.monotonic() + timeout
+        while not met():
+            if time.monotonic() > end:
+                raise SpeedtuneError(f"the graph did not {what} within {timeout:.0f} s")
+            self._spin_once()
+
+    def _result(self, future: Any, timeout: float, what: str) -> Any:
+        self.wait_until(future.done, what, timeout)
         return future.result()
 
     def _cancel(self, handle: Any) -> None:

@@ -41,11 +41,12 @@ class EpisodeWatch:
         node.listen("sim_status", self._keep_sim)
         node.listen("retime_report", self._keep_report)
 
-    def begin(self, episode_id: str, limit_s: float) -> None:
-        """Forget the last episode; nothing counts before `start`."""
+    def begin(self, episode_id: str, limit_s: float, progress_limit: float = 0.0) -> None:
+        """Forget the last episode; nothing counts before `start`. progress_limit: of demonstration [s], 0 for none."""
         with self._changed:
             self._episode_id = episode_id
             self._limit_ns = round(limit_s * 1e9)
+            self._progress_limit = progress_limit or float("inf")
             self._start_ns: int | None = None
             self._moved_ns: int | None = None  # stamp of the last tick in motion
             self._success_ns: int | None = None
@@ -131,6 +132,8 @@ class EpisodeWatch:
                 return trouble
             if self._start_ns is not None and self.stamp_ns - self._start_ns >= self._limit_ns:
                 return "time_limit"
+            if self.progress >= self._progress_limit:
+                return "progress_limit"
             return self._stalled()
 
     def trouble(self) -> str:
@@ -143,6 +146,8 @@ class EpisodeWatch:
             return f"fault: no driver status for {silence:.1f} s"
         if driver is None or driver.episode_id != self._episode_id:
             return ""
+        if driver.state == DriverStatus.INACTIVE:
+            return "fault: the driver is inactive"
         if driver.state == DriverStatus.STOPPED:
             return "stopped"
         if driver.state == DriverStatus.FAULT:

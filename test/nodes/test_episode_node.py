@@ -54,7 +54,7 @@ def test_two_speeds_end_to_end(client):
     fast = client.run_episode(seed=3, speed_mode="constant:2", timeout=60.0)
     assert (slow.success, slow.reason) == (fast.success, fast.reason) == (True, "success")
     assert fast.acceleration == pytest.approx(slow.duration / fast.duration)
-    assert 1.7 < fast.acceleration < 2.1
+    assert 1.7 < fast.acceleration < 2.4  # a loaded machine stretches the slow one, too
     assert slow.acceleration == 1.0
 
 
@@ -62,7 +62,7 @@ def test_cancel_and_one_goal_at_a_time(client):
     handle = start(client, seed=4)
     assert client.send(RunEpisode, "run_episode", seed=5) is None
     assert client.send(MoveArms, "move_arms", pose="start", speed=0.5) is None
-    handle.cancel_goal_async()
+    client.cancel(handle)
     outcome = client.result(handle)
     assert (outcome.success, outcome.reason) == (False, "cancelled")
     client.until(lambda: client.heard["episode_status"][-1].phase == EpisodeStatus.ENDED, "the end")
@@ -143,6 +143,27 @@ def test_label_ends_the_episode(client):
     assert client.call(LabelEpisode, "episode/label", reward=1.0).success
     outcome = client.result(handle)
     assert (outcome.success, outcome.reason) == (True, "success")
+    assert (client.heard["episode_status"][-1].labelled, client.heard["episode_status"][-1].label) == (True, 1.0)
+
+
+def test_a_label_after_the_end_is_told_once(client):
+    assert client.run_episode(seed=4, time_limit=0.5).reason == "time_limit"
+    before = client.heard["episode_status"][-1]
+    assert (before.phase, before.labelled) == (EpisodeStatus.ENDED, False)
+    assert client.call(LabelEpisode, "episode/label", episode_id=before.episode_id, reward=-0.5).success
+    after = client.until(lambda: (s := client.heard["episode_status"][-1]).labelled and s, "the label")
+    assert (after.episode_id, after.label, after.elapsed, after.reason) == (
+        before.episode_id, -0.5, before.elapsed, "time_limit",
+    )  # fmt: skip
+    assert client.call(LabelEpisode, "episode/label", reward=-0.5).success  # repeated, as services may be
+    again = client.call(LabelEpisode, "episode/label", reward=1.0)
+    assert not again.success and "labelled -0.5 already" in again.message
+
+
+def test_a_move_cannot_be_labelled(client):
+    client.result(client.send(MoveArms, "move_arms", pose="start", speed=0.5))
+    answer = client.call(LabelEpisode, "episode/label", reward=1.0)
+    assert not answer.success and "no episode" in answer.message
 
 
 def test_dead_policy_brakes_holds_and_is_said(graph, client):

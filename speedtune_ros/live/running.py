@@ -1,0 +1,71 @@
+"""A graph to work on: one that is running already, or one started in simulation and stopped on leaving."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from speedtune_ros import graph
+from speedtune_ros.errors import SpeedtuneError
+from speedtune_ros.live.keys import Terminal
+from speedtune_ros.live.labels import make_labels
+from speedtune_ros.live.options import SIMULATED, LiveOptions
+from speedtune_ros.processes import ProcessGroup, describe
+
+if TYPE_CHECKING:
+    from speedtune_ros.nodes.live_graph import LiveGraph
+
+
+@contextmanager
+def running(options: LiveOptions, say: Callable[[str], None], **expected: object) -> Iterator[LiveGraph]:
+    """The graph, which must have the settings `expected` (see LiveGraph.join). Raises SpeedtuneError."""
+    with ExitStack() as stack:
+        terminal = stack.enter_context(Terminal()) if options.labels == "keys" else None
+        labels = make_labels(options.labels, terminal, say, options.pause_s)
+        alive = stack.enter_context(_started(options, say)) if options.where == SIMULATED else _nothing
+        from speedtune_ros.nodes.live_graph import LiveGraph
+
+        live = stack.enter_context(LiveGraph(labels, say, alive))
+        live.join(**expected)
+        if options.labels == "scripted" and not live.simulated:
+            raise SpeedtuneError("scripted labels: only a simulator knows success; expected labels by keys or service")
+        yield live
+
+
+def _nothing() -> None:
+    pass
+
+
+@contextmanager
+def _started(options: LiveOptions, say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+    """The processes of a simulated graph of our own; yields what raises once one of them has ended."""
+    from speedtune_ros.commands.up import command
+    from speedtune_ros.evaluation.isolation import isolation
+
+    processes = graph.processes(options.arguments)
+    os.environ.update(isolation(os.environ))
+    environment = {**os.environ, **graph.environment(os.environ), "PYTHONUNBUFFERED": "1"}
+    options.log.parent.mkdir(parents=True, exist_ok=True)
+    say(f"starting {len(processes)} ROS 2 processes (domain {os.environ['ROS_DOMAIN_ID']}, output in {options.log})")
+    with options.log.open("a") as log:
+        group = ProcessGroup(log)
+
+        def alive() -> None:
+            group.show(0.001)
+            for name, status in group.ended().items():
+                raise SpeedtuneError(f"the graph failed: {name} {describe(status)}; see {options.log}")
+
+        try:
+            for process in processes:
+                group.start(process.name, command(process), environment)
+            yield alive
+        finally:
+            group.stop()
+
+
+def operator_says(text: str) -> None:
+    """A line to whoever sits at the terminal."""
+    print(text, file=sys.stderr, flush=True)
