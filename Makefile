@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 DONE := $(VENV)/.setup
 PINS := config/requirements.txt
 MESSAGES := $(wildcard msg/CMakeLists.txt msg/package.xml msg/*/*)
+INTERBOTIX := $(wildcard test/interbotix_xs_msgs/CMakeLists.txt test/interbotix_xs_msgs/*/*)
 PYTEST := $(BIN)/python -m pytest
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.10
 
@@ -14,11 +15,18 @@ unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH _ROS_
 export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-all lint prerequisites clean
+# $(call build_interfaces,SOURCE,NAME): an interface package into .venv.
+build_interfaces = cmake -S $(1) -B build/$(2) -DCMAKE_INSTALL_PREFIX=$(VENV) -DCMAKE_PREFIX_PATH=$(VENV) \
+	-DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF >$(DONE)/$(2).log 2>&1 \
+	&& AMENT_PREFIX_PATH=$(VENV) cmake --build build/$(2) --parallel --target install >>$(DONE)/$(2).log 2>&1 \
+	|| { tail -n 40 $(DONE)/$(2).log; exit 1; }
+
+.PHONY: help setup xs_sim demo test test-all lint prerequisites clean
 .NOTPARALLEL:
 
 help:
 	@echo "make setup     install what is missing, make .venv, build speedtune_msgs into it"
+	@echo "make xs_sim    set up, and build what the simulated Interbotix stack needs"
 	@echo "make demo      set up, run the pipeline in simulation at 1x and faster, write a report"
 	@echo "make test      set up, run the tests"
 	@echo "make test-all  the slow tests too"
@@ -30,10 +38,12 @@ setup: prerequisites $(DONE)/links
 demo: setup
 	@$(BIN)/speedtune demo
 
-test: setup
+xs_sim: setup $(DONE)/interbotix_xs_msgs
+
+test: xs_sim
 	@$(PYTEST)
 
-test-all: setup
+test-all: xs_sim
 	@$(PYTEST) -m "slow or not slow"
 
 lint: setup
@@ -71,10 +81,13 @@ $(DONE)/wheels: $(PINS) | $(DONE)/prerequisites
 
 $(DONE)/messages: $(MESSAGES) $(DONE)/wheels
 	@echo "== speedtune_msgs (half a minute)"
-	@cmake -S msg -B build/msg -DCMAKE_INSTALL_PREFIX=$(VENV) -DCMAKE_PREFIX_PATH=$(VENV) \
-		-DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF >$(DONE)/messages.log 2>&1 \
-		&& AMENT_PREFIX_PATH=$(VENV) cmake --build build/msg --parallel --target install >>$(DONE)/messages.log 2>&1 \
-		|| { tail -n 40 $(DONE)/messages.log; exit 1; }
+	@$(call build_interfaces,msg,msg)
+	@touch $@
+
+# What a robot's system brings itself: for tests and for the simulated robot alone.
+$(DONE)/interbotix_xs_msgs: $(INTERBOTIX) $(DONE)/wheels
+	@echo "== interbotix_xs_msgs for tests (half a minute)"
+	@$(call build_interfaces,test/interbotix_xs_msgs,interbotix_xs_msgs)
 	@touch $@
 
 $(DONE)/package: setup.py setup.cfg package.xml speedtune_ros/prefix.py $(DONE)/messages

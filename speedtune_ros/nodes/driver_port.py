@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,12 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from speedtune_msgs.msg import DriverStatus, EpisodeStatus
+from speedtune_ros.errors import SpeedtuneError
 from speedtune_ros.nodes.conversions import joints_to_message, to_ns, to_stamp, trajectory_from_message
 from speedtune_ros.nodes.node import StageNode
 from speedtune_ros.nodes.refusal import Refused
 from speedtune_ros.robots.driver import Driver, DriverState, DriverTick
+from speedtune_ros.robots.health import HEALTHY, Health, Rung
 from speedtune_ros.types import RobotState, Trajectory
 
 MOVING = (EpisodeStatus.PREPARING, EpisodeStatus.RUNNING)
@@ -36,11 +39,22 @@ class DriverPort:
     """Takes trajectories and stop requests in, and publishes state, command and status of every tick.
 
     Callbacks come from the executor, `tick` from the control thread: one lock holds the driver.
-    silence_s: without a word from the episode node for so long, a running episode holds [s of a steady clock].
+    silence_s: without a word from the episode node for so long, a running episode holds [s of a steady clock];
+    recover: makes the arms fit to move again before a fault is cleared, and returns where they are (14,).
     """
 
-    def __init__(self, node: StageNode[Any], driver: Driver, start: np.ndarray, silence_s: float) -> None:
+    def __init__(
+        self,
+        node: StageNode[Any],
+        driver: Driver,
+        start: np.ndarray,
+        silence_s: float,
+        recover: Callable[[], np.ndarray] | None = None,
+    ) -> None:
         self.driver = driver
+        self.active = True  # else nothing is commanded
+        self.health = HEALTHY
+        self._recover = recover
         self._held = start  # (14,) commanded while nothing was ticked yet
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)  # a trajectory or the episode's phase
@@ -51,6 +65,7 @@ class DriverPort:
         self._silence_s = silence_s
         self._heard = time.monotonic()  # of the episode node
         self._silent = False
+        self._known: set[tuple[str, str]] = set()  # troubles told
         self._taken = ("", -1, -1)  # episode, sequence and start of the last trajectory
         self._node = node
         self._now_ns = 0
@@ -65,14 +80,18 @@ class DriverPort:
     def publish_state(self, state: RobotState) -> None:
         self._states.publish(joints_to_message(state.stamp_ns, state.qpos, state.qvel))
 
-    def tick(self, state: RobotState, missed: int = 0, now_ns: int | None = None) -> np.ndarray:
+    def tick(
+        self, state: RobotState, missed: int = 0, now_ns: int | None = None, health: Health = HEALTHY
+    ) -> np.ndarray:
         """The command (14,) of this tick, already published with its status.
 
         missed: ticks that began late, since the start of the node; now_ns: on the clock that stamps the states, where
         that clock goes on without them. A tick has its state's stamp, unless that state is stale.
+        health: of the arms; what is wrong with them holds or latches a fault.
         """
         with self.lock:
             self._mind_silence()
+            self._mind(health)
             now_ns = state.stamp_ns if now_ns is None else now_ns
             stale = now_ns - state.stamp_ns > self.driver.config.max_state_age * 1e9
             self._now_ns = now_ns if stale else state.stamp_ns
@@ -81,6 +100,17 @@ class DriverPort:
             self._commands.publish(joints_to_message(self._now_ns, tick.command))
             self._publish_status(tick)
         return tick.command
+
+    def _mind(self, health: Health) -> None:
+        """Go down the safety ladder as far as what is wrong leads; each trouble is counted once by its name."""
+        for trouble in health.troubles:
+            if (trouble.name, trouble.where) not in self._known:
+                self._node.fail(trouble.name, str(trouble))
+        self._known = {(trouble.name, trouble.where) for trouble in health.troubles}
+        self.health = health
+        self.driver.suspend(health.at(Rung.HOLD))
+        if faults := health.at(Rung.FAULT):
+            self.driver.fail(faults)
 
     @property
     def latched(self) -> DriverState | None:
@@ -165,16 +195,36 @@ class DriverPort:
         return response
 
     def _clear_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        position = None
+        if self._recover is not None and self.latched is DriverState.FAULT:
+            try:
+                position = self._recover()  # not under the lock: ticks go on
+            except SpeedtuneError as error:
+                self._node.refuse(error)
+                response.message = f"still in fault: {error}"
+                return response
         with self.lock:
-            self.driver.clear_stop()
+            self.driver.clear_stop(position)
         response.success, response.message = True, "cleared: holding until the next trajectory"
         return response
+
+    def inactive(self, state: RobotState, missed: int) -> None:
+        """State and status of arms that are not commanded."""
+        self._missed = missed
+        self.active = False
+        with self.lock:
+            self._now_ns, self._held, self.last = state.stamp_ns, state.qpos, None
+            self._publish_status(None)
 
     def _publish_status(self, tick: DriverTick | None) -> None:
         message = DriverStatus(episode_id=self.current.episode_id, missed_ticks=self._missed)
         message.header.stamp = to_stamp(self._now_ns)
+        if (ceiling := self.health.ceiling) is not None:
+            message.speed_ceiling, message.ceiling_reason = float(ceiling.speed), ceiling.reason
+            message.ceiling_joint = ceiling.joint
         if tick is None:
-            message.state, message.command = DriverStatus.HOLDING, self._held
+            message.state = DriverStatus.HOLDING if self.active else DriverStatus.INACTIVE
+            message.command = self._held
         else:
             message.state, message.faults, message.command = int(tick.state), list(tick.faults), tick.command
             message.trajectory, message.progress = max(0, int(tick.trajectory)), float(tick.progress)

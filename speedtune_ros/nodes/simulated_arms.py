@@ -8,12 +8,13 @@ import time
 import numpy as np
 
 from speedtune_ros.registry import make_simulation
+from speedtune_ros.robots.health import HEALTHY, Health
 from speedtune_ros.robots.robot import Limits
 from speedtune_ros.types import RobotState
 
 
 class SimulatedArms:
-    """Implements Robot: each command runs one control tick of physics."""
+    """Implements ManagedRobot: each command runs one control tick of physics; nothing can be wrong."""
 
     def __init__(self, task: str, profile: str) -> None:
         self._simulation = make_simulation(task, profile)
@@ -28,6 +29,24 @@ class SimulatedArms:
 
     def command(self, targets: np.ndarray) -> None:
         self._simulation.step(targets)
+
+    def configure(self) -> str:
+        return "simulated arms"
+
+    def activate(self) -> None:
+        """They hold already."""
+
+    def deactivate(self) -> None:
+        """They go on holding."""
+
+    def posture(self) -> np.ndarray:
+        return self._simulation.observe(images=False).state.qpos
+
+    def recover(self) -> np.ndarray:
+        return self.posture()
+
+    def health(self) -> Health:
+        return HEALTHY
 
     def close(self) -> None:
         self._simulation.close()

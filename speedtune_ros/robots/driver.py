@@ -77,6 +77,7 @@ class Driver:
         self._player = Player(hold(self._guard.last, 0))
         self._latched: DriverState | None = None
         self._faults: tuple[str, ...] = ()
+        self._suspended: tuple[str, ...] = ()
         self._now_ns: int | None = None
         self._progress, self._sequence = 0.0, 0
 
@@ -101,6 +102,8 @@ class Driver:
         """Play the trajectory from its start on; what plays until then stays. Raises InvalidInputError."""
         if self._latched is not None:
             raise self._refusal(f"the driver is {self._latched.name.lower()}; clear the stop first")
+        if self._suspended:
+            raise self._refusal(f"the driver holds: {', '.join(self._suspended)}")
         if self._now_ns is not None:
             age = (self._now_ns - trajectory.start_ns) / 1e9
             if age > self.config.max_trajectory_age:
@@ -126,11 +129,23 @@ class Driver:
         if self._latched is None:
             self._latched = DriverState.STOPPED
 
-    def clear_stop(self) -> None:
-        """Release a stop or fault; the arms hold until the next trajectory."""
-        self._guard.reset(self._guard.last)
+    def clear_stop(self, position: np.ndarray | None = None) -> None:
+        """Release a stop or fault; the arms hold until the next trajectory, at position (14,) if they were moved."""
+        self._guard.reset(self._guard.last if position is None else position)
         self.hold()
         self._latched, self._faults = None, ()
+
+    def fail(self, reasons: tuple[str, ...]) -> None:
+        """Latch a fault that the robot itself reports; later reasons add to the first."""
+        if self._latched is not DriverState.FAULT:
+            self._latched, self._faults = DriverState.FAULT, ()
+        self._faults += tuple(reason for reason in reasons if reason not in self._faults)
+
+    def suspend(self, reasons: tuple[str, ...]) -> None:
+        """Hold while there are reasons to; what was playing is dropped, so that nothing hurries to catch up."""
+        if reasons and not self._suspended:
+            self.hold()
+        self._suspended = reasons
 
     def tick(self, state: RobotState, now_ns: int | None = None, missed: int = 0) -> DriverTick:
         """The command for this tick. state: the newest measured; now_ns: the state's stamp if left out;
@@ -159,6 +174,10 @@ class Driver:
 
     def _advance(self, state: RobotState, now_ns: int) -> tuple[DriverState, float]:
         """Guard the trajectory's next command; its state and `sdot`."""
+        if self._suspended:
+            self._guard.refuse("suspended")
+            self._faults = self._suspended
+            return DriverState.HOLDING, 0.0
         age = (now_ns - state.stamp_ns) / 1e9
         if age > self.config.max_state_age:
             self._guard.refuse("stale")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import mujoco
@@ -22,11 +23,14 @@ FINGERS = ("left_finger", "right_finger")
 _TARGET_OF_ACTUATOR = np.array([0, 1, 2, 3, 4, 5, 6, 6, 7, 8, 9, 10, 11, 12, 13, 13])
 _SIGN_OF_ACTUATOR = np.tile([1.0] * 7 + [-1.0], 2)
 
+mujoco.set_mju_user_warning(logging.getLogger("mujoco").info)  # else it writes a file into the working directory
+
 
 class MujocoAloha:
     """Implements Robot in a benchmark scene `spec` changed into the arms of `profile`.
 
-    cameras: (height, width) by name; the names the scene has are in `camera_names`.
+    cameras: (height, width) by name; the names the scene has are in `camera_names`. `unstable`: the physics broke down
+    since the reset, and what was simulated after that means nothing.
     """
 
     def __init__(self, spec: mujoco.MjSpec, profile: Profile, cameras: Mapping[str, tuple[int, int]] = {}) -> None:
@@ -42,6 +46,7 @@ class MujocoAloha:
         self._index_joints()
         self.substeps = round(CONTROL_DT / self.model.opt.timestep)
         self._stamp_ns = 0
+        self.unstable = False
 
     def _index_joints(self) -> None:
         """Where the 14 joints are in qpos and qvel, and the 16 actuators that move them in ctrl."""
@@ -78,6 +83,7 @@ class MujocoAloha:
         self.data.qpos[self._starts] = start
         self.data.ctrl[self._ctrl] = start
         self._stamp_ns = stamp_ns
+        self.unstable = False
         self.settle()
         return self._measured()
 
@@ -102,9 +108,11 @@ class MujocoAloha:
 
     def advance(self) -> None:
         """One control tick of physics. Poses and contacts are then those of the new positions."""
+        before = self.data.time
         mujoco.mj_step2(self.model, self.data)
         mujoco.mj_step(self.model, self.data, self.substeps - 1)
         mujoco.mj_step1(self.model, self.data)
+        self.unstable |= self.data.time < before  # where a number is no longer finite, MuJoCo starts the scene anew
         self._stamp_ns += CONTROL_DT_NS
 
     def render(self, camera: str, height: int, width: int) -> np.ndarray:

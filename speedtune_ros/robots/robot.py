@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from speedtune_ros.robots.health import Health
 from speedtune_ros.types import RobotState
 
 
@@ -36,3 +37,25 @@ class Robot(Protocol):
 
     def close(self) -> None:
         """Leave the arms holding and release the connection."""
+
+
+class ManagedRobot(Robot, Protocol):
+    """A robot that must be looked at before it is moved, and that can tell what is wrong with it."""
+
+    def configure(self) -> str:
+        """Check the arms and move nothing; a summary for the operator. Raises SpeedtuneError."""
+
+    def activate(self) -> None:
+        """Take the arms over: from now on they hold or follow commands. Raises SpeedtuneError."""
+
+    def deactivate(self) -> None:
+        """Give the arms back as they were found, holding."""
+
+    def posture(self) -> np.ndarray:
+        """The command (14,) that keeps the arms where they are."""
+
+    def recover(self) -> np.ndarray:
+        """Make the arms fit to move after a fault; their posture then (14,). Raises SpeedtuneError."""
+
+    def health(self) -> Health:
+        """What is wrong now, and how fast the motors allow the arms to be."""

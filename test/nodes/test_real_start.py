@@ -34,7 +34,7 @@ def test_the_move_to_the_start_ends_at_once(client, end):
     handle = client.send(RunEpisode, "run_episode", seed=1)
     client.until(lambda: client.heard["driver_status"][-1].state == DriverStatus.TRACKING, "the move to the start")
     if end == "cancelled":
-        handle.cancel_goal_async()
+        client.cancel(handle)
     else:
         assert client.call(Trigger, "episode/stop").success
     outcome = client.result(handle)

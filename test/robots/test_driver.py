@@ -222,3 +222,32 @@ def test_config_reaches_the_guard() -> None:
     assert driver.tick(state(T0), T0 + 3 * TICK).faults != ()
     with pytest.raises(InvalidInputError, match="at most 0.02 s allowed"):
         driver.load(line(T0))
+
+
+def test_the_robot_s_own_trouble_holds_and_what_was_playing_is_dropped() -> None:
+    driver = make()
+    driver.load(line(ticks=200))
+    moving = tick(driver, 10)
+    driver.suspend(("bus_silence follower_left",))
+    held = tick(driver, 11)
+    assert (held.state, held.faults) == (DriverState.HOLDING, ("bus_silence follower_left",))
+    with pytest.raises(InvalidInputError, match="the driver holds: bus_silence follower_left"):
+        driver.load(line())
+    driver.suspend(())
+    again = tick(driver, 20)
+    assert (again.state, again.faults) == (DriverState.HOLDING, ())
+    assert (again.command == moving.command).all()
+
+
+def test_a_fault_of_the_robot_latches_until_it_is_cleared_where_the_arms_are() -> None:
+    driver = make()
+    driver.load(line(ticks=200))
+    moving = tick(driver, 10)
+    driver.fail(("overload follower_left/elbow",))
+    driver.fail(("overload follower_left/elbow", "tracking_error follower_left"))
+    failed = tick(driver, 11)
+    assert failed.state == DriverState.FAULT and (failed.command == moving.command).all()
+    assert failed.faults == ("overload follower_left/elbow", "tracking_error follower_left")
+    driver.clear_stop(np.full(NUM_JOINTS, 0.05))
+    cleared = tick(driver, 12)
+    assert cleared.state == DriverState.HOLDING and (cleared.command == 0.05).all()

@@ -81,3 +81,16 @@ def test_effort_balances_gravity_at_rest(robot: MujocoAloha) -> None:
     arms = [1, 2, 4, 8, 9, 11]
     dofs = [1, 2, 4, 9, 10, 12]
     np.testing.assert_allclose(robot.effort()[arms], robot.data.qfrc_bias[dofs], atol=0.02)
+
+
+def test_broken_physics_is_noticed(robot: MujocoAloha) -> None:
+    robot.advance()
+    assert not robot.unstable
+    robot.data.qvel[:] = np.inf
+    robot.advance()
+    assert robot.unstable
+    robot.advance()
+    assert robot.unstable
+    robot.reset()
+    robot.advance()
+    assert not robot.unstable
