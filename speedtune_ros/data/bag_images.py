@@ -1,4 +1,4 @@
-"""Images as bags keep them: JPEG in sensor_msgs/CompressedImage, coloured as other tools expect."""
+"""Images as bags keep them: JPEG or PNG in sensor_msgs/CompressedImage, coloured as other tools expect."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from speedtune_ros.errors import DataError, InvalidInputError, MissingDependency
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
-FORMAT = "rgb8; jpeg compressed bgr8"  # as image_transport's compressed publisher writes it
+FORMAT = "rgb8; {} compressed bgr8"  # as image_transport's compressed publisher writes it
 ENCODINGS = ("rgb8", "bgr8")
 
 
 def compress(data: bytes, store: Typestore, quality: int) -> bytes:
-    """A serialised Image as a serialised CompressedImage. Raises InvalidInputError for one that is not as it says."""
+    """A serialised Image as a serialised CompressedImage. Raises InvalidInputError for one that is not as it says.
+
+    quality: of JPEG, 1 to 100; 0 for PNG, which loses nothing.
+    """
     image: Any = store.deserialize_cdr(data, IMAGE)
     if image.encoding not in ENCODINGS:
         raise InvalidInputError(f"image encoding: expected {' or '.join(ENCODINGS)}, got '{image.encoding}'")
@@ -26,23 +29,26 @@ def compress(data: bytes, store: Typestore, quality: int) -> bytes:
             f"image: expected {height} rows of step >= {3 * width} bytes, got step {step} and {pixels.size} bytes"
         )
     frame = pixels.reshape(height, step)[:, : 3 * width].reshape(height, width, 3)
-    coded = encode_jpeg(frame if image.encoding == "rgb8" else frame[..., ::-1], quality)
-    return bytes(store.serialize_cdr(store.types[COMPRESSED](image.header, FORMAT, coded), COMPRESSED))
+    coded = encode_image(frame if image.encoding == "rgb8" else frame[..., ::-1], quality)
+    words = FORMAT.format("jpeg" if quality else "png")
+    return bytes(store.serialize_cdr(store.types[COMPRESSED](image.header, words, coded), COMPRESSED))
 
 
-def encode_jpeg(rgb: np.ndarray, quality: int) -> np.ndarray:
-    """(H, W, 3) uint8 RGB to the bytes of a JPEG file, uint8."""
+def encode_image(rgb: np.ndarray, quality: int) -> np.ndarray:
+    """(H, W, 3) uint8 RGB to the bytes of a JPEG file of `quality` or, if that is 0, of a PNG file, uint8."""
     cv2 = _opencv()
     bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].ravel()
+    if quality:
+        return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].ravel()
+    return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].ravel()
 
 
-def decode_jpeg(data: np.ndarray) -> np.ndarray:
-    """The bytes of a JPEG file to (H, W, 3) uint8 RGB. Raises DataError."""
+def decode_image(data: np.ndarray) -> np.ndarray:
+    """The bytes of a JPEG or PNG file to (H, W, 3) uint8 RGB. Raises DataError."""
     cv2 = _opencv()
     frame = cv2.imdecode(np.asarray(data, np.uint8), cv2.IMREAD_COLOR)
     if frame is None:
-        raise DataError(f"expected a JPEG image, found {len(data)} bytes that do not decode")
+        raise DataError(f"expected a JPEG or PNG image, found {len(data)} bytes that do not decode")
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
@@ -50,5 +56,5 @@ def _opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise MissingDependencyError("JPEG images need OpenCV: pip install opencv-python-headless") from error
+        raise MissingDependencyError("compressed images need OpenCV: pip install opencv-python-headless") from error
     return cv2

@@ -11,11 +11,12 @@ import yaml
 
 from speedtune_ros.data import bag_images
 from speedtune_ros.data.bag_images import COMPRESSED, IMAGE
-from speedtune_ros.data.definitions import definition, typestore
+from speedtune_ros.data.definitions import Definition, definition, typestore
 from speedtune_ros.data.mcap_file import McapFile
 from speedtune_ros.errors import DataError, InvalidInputError
 
-CONFIG_RECORD = "speedtune.config"  # MCAP metadata record {yaml: ...}
+# MCAP metadata records {yaml: ...}: each node's resolved configuration; the versions and checkpoints it ran with.
+CONFIG_RECORD, PROVENANCE_RECORD = "speedtune.config", "speedtune.provenance"
 # Quality of service as rosbag2's metadata.yaml spells it up to version 8 (numbers of rmw's enumerations).
 # https://github.com/ros2/rosbag2/blob/jazzy/rosbag2_storage/src/rosbag2_storage/qos.cpp
 FOREVER = {"sec": 9223372036, "nsec": 854775807}
@@ -39,35 +40,52 @@ class BagWriter:
     clock: the writer has none. For one thread.
     """
 
-    def __init__(self, path: str | Path, config: Mapping[str, Any], jpeg_quality: int = 90) -> None:
-        """Create the directory `path`, which must not exist, with the resolved `config` embedded."""
+    def __init__(
+        self,
+        path: str | Path,
+        config: Mapping[str, Any],
+        jpeg_quality: int = 90,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Create the directory `path`, which must not exist, with the resolved `config` and `provenance` embedded.
+
+        jpeg_quality: of images, 1 to 100; 0 keeps every pixel (PNG).
+        """
         self.path = Path(path)
         try:
             self.path.mkdir(parents=True)
         except FileExistsError:
             raise DataError(f"{self.path}: exists already, a bag is never overwritten") from None
-        self._config = yaml.safe_dump(_plain(config), sort_keys=False)
+        self._records = {CONFIG_RECORD: _yaml(config)}
+        if provenance is not None:
+            self._records[PROVENANCE_RECORD] = _yaml(provenance)
         self._quality = jpeg_quality
         self._topics: dict[str, _Topic] = {}
         self._store = typestore((IMAGE, COMPRESSED))
-        self._file = McapFile(self.path / f"{self.path.name}.mcap", {CONFIG_RECORD: {"yaml": self._config}})
+        records = {name: {"yaml": text} for name, text in self._records.items()}
+        self._file = McapFile(self.path / f"{self.path.name}.mcap", records)
         self._write_metadata()
 
-    def configure(self, config: Mapping[str, Any]) -> None:
-        """Replace the embedded configuration, as more of it becomes known."""
-        self._config = yaml.safe_dump(_plain(config), sort_keys=False)
-        self._file.add_metadata(CONFIG_RECORD, {"yaml": self._config})
+    def embed(self, record: str, values: Mapping[str, Any]) -> None:
+        """Replace the embedded CONFIG_RECORD or PROVENANCE_RECORD, as more of it becomes known."""
+        self._records[record] = _yaml(values)
+        self._file.add_metadata(record, {"yaml": self._records[record]})
 
     def add_topic(self, topic: str, type_name: str, latched: bool = False, reliable: bool = True) -> None:
         """Expect messages of `type_name` (package/msg/Name) on `topic`. Raises DataError without a definition."""
-        if topic in self._topics:
-            raise InvalidInputError(f"bag topic '{topic}': added twice")
         is_image = type_name == IMAGE
         name, type_name = (f"{topic}/compressed", COMPRESSED) if is_image else (topic, type_name)
-        text, digest = definition(type_name)
-        qos = _qos(latched, reliable)
-        channel = self._file.add_channel(name, type_name, text, {"offered_qos_profiles": qos})
-        self._topics[topic] = _Topic(channel, name, type_name, digest, qos, is_image)
+        self._add(topic, name, type_name, definition(type_name), _qos(latched, reliable), is_image)
+
+    def copy_topic(self, topic: str, type_name: str, text: Definition, qos: str) -> None:
+        """Expect messages of another bag's topic, exactly as that bag describes it. qos: its offered profiles."""
+        self._add(topic, topic, type_name, text, qos, False)
+
+    def _add(self, topic: str, name: str, type_name: str, text: Definition, qos: str, is_image: bool) -> None:
+        if topic in self._topics:
+            raise InvalidInputError(f"bag topic '{topic}': added twice")
+        channel = self._file.add_channel(name, type_name, text.text, {"offered_qos_profiles": qos})
+        self._topics[topic] = _Topic(channel, name, type_name, text.digest, qos, is_image)
 
     def write(self, topic: str, data: bytes, log_ns: int, publish_ns: int) -> None:
         """Add a serialised message (CDR) received at `log_ns` and published at `publish_ns`, both system time."""
@@ -112,7 +130,7 @@ class BagWriter:
             "compression_mode": "",
             "relative_file_paths": [file],
             "files": [{"path": file, **_plain(extent)}],
-            "custom_data": {CONFIG_RECORD: self._config},
+            "custom_data": dict(self._records),
             "ros_distro": "jazzy",
         }
 
@@ -143,6 +161,10 @@ def _qos(latched: bool, reliable: bool) -> str:
         "avoid_ros_namespace_conventions": False,
     }
     return str(yaml.safe_dump([profile], sort_keys=False))
+
+
+def _yaml(values: Mapping[str, Any]) -> str:
+    return str(yaml.safe_dump(_plain(values), sort_keys=False))
 
 
 def _plain(value: Any) -> Any:

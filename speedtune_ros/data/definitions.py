@@ -30,6 +30,12 @@ def definition(type_name: str) -> Definition:
     return Definition(text, store.hash_rihs01(type_name))
 
 
+@cache
+def field_names(type_name: str) -> tuple[str, ...]:
+    """The fields of `package/msg/Name` as it is defined today."""
+    return tuple(name for name, _ in typestore((type_name,)).fielddefs[type_name][1])
+
+
 def typestore(type_names: Iterable[str]) -> Typestore:
     """A store that serialises and deserialises `type_names` and the standard types."""
     store = get_typestore(Stores.ROS2_JAZZY)

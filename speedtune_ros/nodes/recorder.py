@@ -10,17 +10,20 @@ from typing import Any
 
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
 from std_srvs.srv import Trigger
 
 from speedtune_ros import config as configuration
 from speedtune_ros.config import option
-from speedtune_ros.data.bags import BagWriter
+from speedtune_ros.data.bags import CONFIG_RECORD, PROVENANCE_RECORD, BagWriter
 from speedtune_ros.nodes.node import StageNode, run
-from speedtune_ros.nodes.topics import EVENTS, TOPICS, image_topic
+from speedtune_ros.nodes.topics import TOPICS, image_topic
+from speedtune_ros.provenance import versions
 
 _FLUSH_S = 0.5  # what a killed recorder loses at most
+_MESSAGES, _IMAGES = 1000, 100  # that may wait for their turn, of each topic
 _PATTERN = "camera/<name>/image_raw"
 
 
@@ -31,6 +34,7 @@ class RecorderConfig:
     bag: str = option("", "folder to write, which must not exist; empty: runs/bags/<time of day>")
     cameras: tuple[str, ...] = option(("top",), "cameras to record, sizes after a colon ignored; empty text for none")
     jpeg_quality: int = option(90, "of recorded images", minimum=1, maximum=100)
+    lossless: bool = option(False, "record images as PNG: larger and slower, but replay sees every pixel")
 
 
 class RecorderNode(StageNode[RecorderConfig]):
@@ -41,8 +45,11 @@ class RecorderNode(StageNode[RecorderConfig]):
         config = self.config
         path = Path(config.bag or time.strftime("runs/bags/%Y-%m-%d_%H-%M-%S"))
         self._known: dict[str, Any] = {"recorder": configuration.to_dict(config)}
-        self._writer = BagWriter(path, self._known, config.jpeg_quality)
+        self._provenance: dict[str, Any] = {"recorder": versions()}
+        quality = 0 if config.lossless else config.jpeg_quality
+        self._writer = BagWriter(path, self._known, quality, self._provenance)
         self._messages = 0
+        self._waiting: list[tuple[Subscription, Callable[..., None]]] = []
         for topic in TOPICS:
             names = [image_topic(c.split(":")[0]) for c in config.cameras if c] if topic == _PATTERN else [topic]
             for name in names:
@@ -57,9 +64,9 @@ class RecorderNode(StageNode[RecorderConfig]):
         latched = row.offered.durability == DurabilityPolicy.TRANSIENT_LOCAL
         reliable = row.offered.reliability == ReliabilityPolicy.RELIABLE
         self._writer.add_topic(full, f"{package}/{module}/{kind}", latched=latched, reliable=reliable)
-        # A live reader of images wants the latest only; a bag wants all of them.
-        qos = EVENTS if topic == _PATTERN else row.offered
-        self.create_subscription(row.type, name, self.guarded(self._keep(topic, full)), qos, raw=True)
+        qos = _patient(row.offered, _IMAGES if topic == _PATTERN else _MESSAGES)
+        keep = self.guarded(self._keep(topic, full))
+        self._waiting.append((self.create_subscription(row.type, name, keep, qos, raw=True), keep))
 
     def _keep(self, topic: str, full: str) -> Callable[[bytes, Mapping[str, int]], None]:
         def keep(data: bytes, info: Mapping[str, int]) -> None:
@@ -71,14 +78,21 @@ class RecorderNode(StageNode[RecorderConfig]):
         return keep
 
     def _learn(self, diagnostics: DiagnosticArray) -> None:
-        """Embed the resolved configuration of every node heard of."""
+        """Embed the resolved configuration, version and checkpoint of every node heard of, also as they change."""
         for status in diagnostics.status:
-            text = next((value.value for value in status.values if value.key == "config"), None)
-            if text is not None and status.name not in self._known:
-                self._known[status.name] = yaml.safe_load(text)
-                self._writer.configure(self._known)
+            values = {value.key: value.value for value in status.values}
+            if "config" in values:
+                self._embed(CONFIG_RECORD, self._known, status.name, yaml.safe_load(values["config"]))
+                ran = {key: values[key] for key in ("version", "checkpoint") if key in values}
+                self._embed(PROVENANCE_RECORD, self._provenance, status.name, ran)
+
+    def _embed(self, record: str, known: dict[str, Any], node: str, values: dict[str, Any]) -> None:
+        if node != self.get_name() and known.get(node) != values:
+            known[node] = values
+            self._writer.embed(record, known)
 
     def _bag(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._drain()
         self._writer.flush()
         response.success, response.message = True, str(self._writer.path)
         return response
@@ -86,8 +100,26 @@ class RecorderNode(StageNode[RecorderConfig]):
     def diagnose(self) -> dict[str, object]:
         return {"bag": str(self._writer.path), "messages": self._messages}
 
+    def _drain(self) -> None:
+        """Keep what has been received and still waits its turn: on a busy machine that may be seconds of it."""
+        for subscription, keep in self._waiting:
+            with subscription.handle:
+                for _ in range(_MESSAGES):  # not for ever: more may come meanwhile
+                    taken = subscription.handle.take_message(subscription.msg_type, True)
+                    if taken is None:
+                        break
+                    keep(*taken)
+
     def close(self) -> None:
+        self._drain()
         self._writer.close()
+
+
+def _patient(offered: QoSProfile, depth: int) -> QoSProfile:
+    """As offered, but nothing is dropped while the recorder is busy: a bag wants all of it, in its own time."""
+    return QoSProfile(
+        history=offered.history, depth=depth, reliability=offered.reliability, durability=offered.durability
+    )
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from importlib.resources import files
 import numpy as np
 
 from speedtune_ros.report import figures
+from speedtune_ros.report.progress_figure import progress_figure
 from speedtune_ros.report.runs import ReportRun
 from speedtune_ros.report.summary import COLUMNS, TableRow, cells, number
 from speedtune_ros.report.video import video_element
@@ -17,8 +18,20 @@ from speedtune_ros.report.video import video_element
 
 def page(title: str, facts: Mapping[str, str], rows: Sequence[TableRow], runs: Sequence[ReportRun]) -> str:
     """The page: a table over the modes, one section a run, latencies and jitter over all runs, and `facts`."""
-    style = files("speedtune_ros.report").joinpath("page.css").read_text()
     sections = "\n".join(_section(run) for run in runs)
+    body = f"""{_table(rows)}
+{_progress(runs)}<h2>Runs</h2>
+{sections}
+<h2>Timing, all runs</h2>
+{_timing(runs)}
+<h2>What ran</h2>
+{facts_list(facts)}"""
+    return document(title, _lead(rows), body)
+
+
+def document(title: str, lead: str, body: str) -> str:
+    """A whole page with a headline and a sentence under it; `body` is HTML."""
+    style = files("speedtune_ros.report").joinpath("page.css").read_text()
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -33,15 +46,9 @@ def page(title: str, facts: Mapping[str, str], rows: Sequence[TableRow], runs: S
 <main>
 <header>
 <h1>{_text(title)}</h1>
-<p class="lead">{_text(_lead(rows))}</p>
+<p class="lead">{_text(lead)}</p>
 </header>
-{_table(rows)}
-<h2>Runs</h2>
-{sections}
-<h2>Timing, all runs</h2>
-{_timing(runs)}
-<h2>What ran</h2>
-{_facts(facts)}
+{body}
 </main>
 </body>
 </html>
@@ -59,8 +66,13 @@ def _lead(rows: Sequence[TableRow]) -> str:
 
 
 def _table(rows: Sequence[TableRow]) -> str:
-    head = "".join(f"<th>{_text(name)}</th>" for name in COLUMNS)
-    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in cells(row)) + "</tr>\n" for row in rows)
+    return table(COLUMNS, [cells(row) for row in rows])
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An HTML table of texts."""
+    head = "".join(f"<th>{_text(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
     return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>'
 
 
@@ -86,6 +98,15 @@ def _section(run: ReportRun) -> str:
 </section>"""
 
 
+def _progress(runs: Sequence[ReportRun]) -> str:
+    """Speed over the task's course, of the runs that tell their progress."""
+    known = [run for run in runs if np.isfinite(run.progress).all() and len(run.times)]
+    if not known:
+        return ""
+    drawing = figures.svg(progress_figure(known), "speed over task progress, with key frames")
+    return f'<h2>Speed over progress</h2>\n<div class="figure wide">{drawing}</div>\n'
+
+
 def _timing(runs: Sequence[ReportRun]) -> str:
     names = dict.fromkeys(name for run in runs for name in run.latencies)
     pooled = {name: _joined([run.latencies.get(name, np.empty(0)) for run in runs]) for name in names}
@@ -96,7 +117,8 @@ def _timing(runs: Sequence[ReportRun]) -> str:
     return f'<div class="figure wide">{drawing}</div>'
 
 
-def _facts(facts: Mapping[str, str]) -> str:
+def facts_list(facts: Mapping[str, str]) -> str:
+    """An HTML list of names and texts."""
     items = "".join(f"<dt>{_text(key)}</dt><dd>{_text(value)}</dd>\n" for key, value in facts.items())
     return f"<dl>\n{items}</dl>"
 

@@ -19,13 +19,23 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What a speed policy chose at `progress` [s]: `speed` of the set `speeds`, with `values` Q(v) or none."""
+
+    progress: float
+    speed: float
+    speeds: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReportRun:
     """One episode tick by tick.
 
     times (T,) [s] from the first tick; commands, reached (T, 14) [rad; gripper 0 to 1]; progress (T,) demonstration
     time [s]; speed (T,) executed `sdot`; ceiling (T,) of `sdot`; reward (T,). duration: to first success or the end
     [s]; slip: demonstration time that hand-over jumps gained meanwhile [s]. latencies: samples [s] by what took them;
-    periods: between published commands [s].
+    periods: between published commands [s]; choices: of the speed policy.
     """
 
     title: str
@@ -46,6 +56,7 @@ class ReportRun:
     latencies: Mapping[str, np.ndarray] = field(default_factory=dict)
     periods: np.ndarray = field(default_factory=lambda: np.empty(0))
     binding_limits: Mapping[str, int] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()
 
     def __post_init__(self) -> None:
         ticks = len(self.times)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from speedtune_ros.aloha import CONTROL_DT
 from speedtune_ros.errors import InvalidInputError
 from speedtune_ros.pipeline_trace import EpisodeResult
-from speedtune_ros.report.runs import Frame, ReportRun
+from speedtune_ros.report.runs import Choice, Frame, ReportRun
 
 
-def run_of_result(result: EpisodeResult, mode: str) -> ReportRun:
+def run_of_result(result: EpisodeResult, mode: str, choices: Sequence[Choice] = ()) -> ReportRun:
     """One traced episode. Simulated time has no jitter, so there are no timing samples. Raises InvalidInputError."""
     trace = result.trace
     if trace is None:
@@ -32,4 +34,5 @@ def run_of_result(result: EpisodeResult, mode: str) -> ReportRun:
         slip=result.slip,
         frames=tuple(Frame((stamp - first) * 1e-9, pixels) for stamp, pixels in trace.frames),
         binding_limits=result.binding_limits,
+        choices=tuple(choices),
     )

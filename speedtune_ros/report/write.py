@@ -9,8 +9,10 @@ from pathlib import Path
 
 from speedtune_ros import __version__
 from speedtune_ros.data.bag_reader import Bag
-from speedtune_ros.evaluation.evaluate import EvaluationConfig, build_pipeline, resolved
+from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.metrics import Run
+from speedtune_ros.evaluation.provenance import resolved
+from speedtune_ros.evaluation.rollouts import build_pipeline
 from speedtune_ros.report.bag_runs import runs_of_bag
 from speedtune_ros.report.page import page
 from speedtune_ros.report.summary import TableRow, summarise

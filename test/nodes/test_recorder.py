@@ -8,6 +8,9 @@ import time
 import pytest
 
 from speedtune_ros.data.bag_reader import Bag
+from speedtune_ros.policies.checkpoint import read_card
+from speedtune_ros.provenance import version
+from speedtune_ros.registry import shipped_checkpoint
 
 pytestmark = pytest.mark.ros
 
@@ -15,9 +18,9 @@ pytestmark = pytest.mark.ros
 def test_episode_in_a_bag_that_survives_a_kill(graph, client, tmp_path):
     path = tmp_path / "bag"
     graph.start("recorder", bag=path, cameras=["top"])
-    graph.start("sim", lockstep=True, cameras=["top:48x64"])
+    graph.start("sim", lockstep=True, cameras=["top:192x192"])
     graph.start("retimer", lockstep=True)
-    graph.start("task_policy", lockstep=True, policy="expert")
+    graph.start("task_policy", lockstep=True, policy="act")
     graph.start("speed_policy", lockstep=True, speed="constant:3")
     graph.start("episode")
     client.hear("/diagnostics", "command")
@@ -37,6 +40,11 @@ def test_episode_in_a_bag_that_survives_a_kill(graph, client, tmp_path):
     assert counts["/camera/top/image_raw/compressed"] >= 5
     assert bag.config["speed_policy"]["speed"] == "constant:3"
     assert bag.config["retimer"]["scheduler"]["k_skip"] == 10
+    assert bag.absences == () and bag.loss == ()
+    assert bag.provenance["task_policy"]["version"] == bag.provenance["recorder"]["speedtune_ros"] == version()
+    assert (
+        bag.provenance["task_policy"]["checkpoint"] == read_card(shipped_checkpoint("act", "transfer_cube", "act")).hash
+    )
 
 
 def test_an_existing_folder_is_refused(graph, tmp_path):

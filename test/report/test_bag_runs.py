@@ -79,12 +79,14 @@ class Graph:
         common = {"episode_id": id, "seed": 42, "start": self._time(start)}
         self.say("/episode_status", start, phase=2, **common)
         self.say("/speed_command", start, episode_id=id, speed=2.0, source="constant:2")
-        self.say("/action_chunk", start, episode_id=id, inference_latency=0.012)
+        shape = {"dt": 0.02, "horizon": 2, "dim": 14, "candidates": 1, "target_kind": "command"}
+        shape |= {"joint_names": list(JOINT_NAMES), "targets": np.zeros(28, np.float32)}
+        self.say("/action_chunk", start, episode_id=id, inference_latency=0.012, **shape)
         self.say("/retime_report", start, episode_id=id, binding_limit="policy", solve_time=0.0004, slip=0.03)
-        self.say("/retime_report", start + (ticks - 1) * TICK, episode_id=id, slip=5.0)
+        self.say("/retime_report", start + (ticks - 1) * TICK, episode_id=id, sequence=1, slip=5.0)
         for i in range(ticks):
             stamp, late = start + i * TICK, 1_000_000 if i % 10 == 5 else 0
-            joints = {"name": list(JOINT_NAMES), "position": np.full(14, 0.1 * i)}
+            joints = {"name": list(JOINT_NAMES), "position": np.full(14, 0.1 * i), "velocity": np.zeros(14)}
             self.say("/joint_states", stamp, **joints)
             self.say("/command", stamp, SYSTEM + stamp + 3_000_000 + late, **joints)
             command = np.full(14, 0.1 * i + 0.05)
@@ -140,12 +142,28 @@ def test_frames_belong_to_their_episode(bag: Path) -> None:
     assert not runs_of_bag(Bag(bag), "angle")[0].frames
 
 
-def test_a_bag_without_a_driver_is_refused(tmp_path: Path) -> None:
+def test_a_bag_without_arms_is_refused(tmp_path: Path) -> None:
     writer = BagWriter(tmp_path / "bag", {})
     writer.add_topic("/text", "std_msgs/msg/String")
     writer.close()
-    with pytest.raises(DataError, match="expected a topic of speedtune_msgs/msg/DriverStatus, found: /text"):
+    with pytest.raises(DataError, match="expected an episode, joint states .*, found topics: /text"):
         runs_of_bag(Bag(tmp_path / "bag"))
+
+
+def test_a_bag_of_joint_states_and_commands_alone_is_one_run(tmp_path: Path) -> None:
+    graph = Graph(tmp_path / "bag")
+    for i in range(30):
+        joints = {"name": list(JOINT_NAMES), "position": np.full(14, 0.1 * i), "velocity": np.zeros(14)}
+        graph.say("/joint_states", i * TICK, **joints)
+        graph.say("/command", i * TICK, **joints)
+    graph.writer.close()
+    (run,) = runs_of_bag(Bag(tmp_path / "bag"))
+    assert (run.title, run.duration) == ("All of the bag", pytest.approx(29 * 0.02))
+    np.testing.assert_allclose(run.commands[7], 0.7)
+    np.testing.assert_allclose(run.reached[7], 0.7)
+    assert np.isnan(run.speed).all()
+    assert speedtune(["bag", "report", str(tmp_path / "bag"), "--out", str(tmp_path / "page.html")]) == 0
+    assert "All of the bag" in (tmp_path / "page.html").read_text()
 
 
 def test_bag_info_and_report_from_the_command_line(

@@ -82,7 +82,7 @@ def test_the_page_fetches_nothing_and_shows_every_run() -> None:
     assert not elements.stack
     tags = [tag for tag, _ in elements.found]
     assert tags.count("video") == 3
-    assert tags.count("svg") == 2 * 3 + 1
+    assert tags.count("svg") == 2 * 3 + 2  # of each run, speed over progress, timing
     assert not {"script", "link", "iframe", "base"} & set(tags)
     for _, attributes in elements.found:
         for name in ("src", "href", "xlink:href", "poster", "srcset"):
