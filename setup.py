@@ -6,7 +6,18 @@ from setuptools import find_packages, setup
 from setuptools.command.develop import develop
 
 PACKAGE = "speedtune_ros"
-NODES = ("camera", "task_policy", "speed_policy", "retimer", "arm_driver", "sim", "episode", "recorder")
+NODES = (
+    "camera",
+    "task_policy",
+    "speed_policy",
+    "retimer",
+    "arm_driver",
+    "sim",
+    "episode",
+    "recorder",
+    "replay",
+    "xs_sim",
+)
 ROOT = Path(__file__).resolve().parent
 
 

@@ -35,6 +35,12 @@ ARGUMENTS = (
     Argument(
         "robot", "sim", "which arms: `sim` is MuJoCo for driver and cameras, `real` the hardware", ("sim", "real")
     ),
+    Argument(
+        "xs_sim",
+        "false",
+        "whether simulated Interbotix arms and cameras stand in for the real ones, to robot:=real",
+        SWITCH,
+    ),
     Argument("task", "transfer_cube", "what is to be done", tuple(sorted(TASKS))),
     Argument(
         "policy",
@@ -46,6 +52,11 @@ ARGUMENTS = (
         "speed",
         "1.0",
         "ceiling on speed, 1 being as demonstrated: a number, or a speed policy and its argument as in `constant:2`",
+    ),
+    Argument(
+        "k_skip",
+        "",
+        "control ticks between requests to the policies; empty: as config/retimer.yaml and speed_policy.yaml say",
     ),
     Argument("retimer", "linear", "how chunks are re-timed to that speed", tuple(sorted(RETIMERS))),
     Argument(
@@ -108,17 +119,33 @@ NODES = (
         },
         when=_SIM,
     ),
+    Node("xs_sim", "xs_sim", {"task": "task", "cameras": "cameras"}, when={**_REAL, "xs_sim": "true"}),
     Node("arm_driver", "arm_driver", {"profile": "dynamics"}, when=_REAL),
-    Node("camera", "camera", when=_REAL, per_camera=True),
-    Node("retimer", "retimer", {"retimer": "retimer", "profile": "dynamics", "lockstep": "lockstep"}),
-    Node("speed_policy", "speed_policy", {"speed": "speed", "lockstep": "lockstep"}),
+    Node("camera", "camera", when={**_REAL, "xs_sim": "false"}, per_camera=True),
+    Node(
+        "retimer",
+        "retimer",
+        {"retimer": "retimer", "profile": "dynamics", "lockstep": "lockstep", "scheduler.k_skip": "k_skip"},
+    ),
+    Node(
+        "speed_policy",
+        "speed_policy",
+        {
+            "speed": "speed",
+            "policy": "policy",
+            "task": "task",
+            "profile": "dynamics",
+            "lockstep": "lockstep",
+            "k_skip": "k_skip",
+        },
+    ),
     Node(
         "task_policy",
         "task_policy",
         {"policy": "policy", "task": "task", "profile": "dynamics", "lockstep": "lockstep"},
     ),
     Node("episode", "episode", {"robot": "robot", "task": "task", "profile": "dynamics"}),
-    Node("recorder", "recorder", {"bag": "bag", "cameras": "cameras"}, when={"record": "true"}),
+    Node("recorder", "recorder", {"bag": "bag", "cameras": "cameras", "lossless": "lockstep"}, when={"record": "true"}),
 )
 
 
@@ -131,6 +158,7 @@ class Process:
     parameter_files: tuple[str, ...]
     parameters: Mapping[str, object]
     remappings: tuple[tuple[str, str], ...] = ()
+    namespace: str = ""
 
 
 def arguments(robot: str = "sim", robots: tuple[str, ...] = ("sim", "real")) -> tuple[Argument, ...]:
@@ -150,6 +178,8 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
             raise UnknownNameError(name, values[name], argument.choices)
     if values["dynamics"] == "auto":
         values["dynamics"] = "act" if values["robot"] == "sim" else "hardware"
+    if values["robot"] == "sim" and values["xs_sim"] == "true":
+        raise ConfigError("xs_sim: stands in for real arms; expected robot real, got sim")
     if values["robot"] == "real" and values["lockstep"] == "true":
         raise ConfigError("lockstep: only a simulation can wait; expected robot sim, got real")
     if split_spec(values["speed"])[0] == "constant":
@@ -225,6 +255,8 @@ def _typed(argument: str, text: str) -> object:
         return text == "true"
     if argument == "real_time_factor":
         return _number(argument, text)
+    if argument == "k_skip" and text:
+        return _count(argument, text)
     return text
 
 
@@ -233,6 +265,12 @@ def _number(argument: str, text: str) -> float:
         return float(text)
     except ValueError as error:
         raise ConfigError(f"{argument}: expected a number, got '{text}'") from error
+
+
+def _count(argument: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"{argument}: expected a number of control ticks of at least 1, got '{text}'")
+    return int(text)
 
 
 # Fast DDS 2 (Humble, Jazzy) reads the first name and ignores the second, which is Fast DDS 3's:

@@ -24,6 +24,8 @@ EXECUTABLES = (
     "sim",
     "episode",
     "recorder",
+    "replay",
+    "xs_sim",
 )
 
 # Paths of the machine on which the ros-jazzy-* wheels were built, exported in their CMake files.

@@ -141,13 +141,17 @@ class Chunk:
 
 @dataclass(frozen=True)
 class SpeedChoice:
-    """A ceiling on `sdot`, with the set it was chosen from and the values behind the choice (empty if none)."""
+    """A ceiling on `sdot`, with the set it was chosen from and the values behind the choice (empty if none).
+
+    features: what a learned policy saw of this decision, for whoever learns from it.
+    """
 
     stamp_ns: int
     speed: float
     speeds: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
     source: str = "constant"
+    features: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.speed) and self.speed > 0.0):

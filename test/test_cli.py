@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from speedtune_ros import cli, errors
-from speedtune_ros.commands import bench
+from speedtune_ros.commands import bag, bench
 
 # Modules too slow to load for a help text.
 SLOW = {"torch", "rclpy", "matplotlib", "cv2", "scipy", "h5py"}
@@ -20,7 +20,8 @@ def speedtune(*arguments: str, check: bool = False) -> subprocess.CompletedProce
 
 
 def subcommands() -> list[list[str]]:
-    return [[], *([name] for name in cli.command_names()), *(["bench", name] for name in bench.bench_names())]
+    parts = [["bench", name] for name in bench.bench_names()] + [["bag", name] for name in bag.action_names()]
+    return [[], *([name] for name in cli.command_names()), *parts]
 
 
 @pytest.mark.parametrize("words", subcommands(), ids=" ".join)

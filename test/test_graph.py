@@ -32,6 +32,12 @@ def test_on_the_arms_there_is_a_driver_and_a_process_for_each_camera() -> None:
     assert set(running(robot="real", cameras="none")) == STAGES | {"arm_driver"}
 
 
+def test_simulated_interbotix_arms_stand_for_arms_and_cameras() -> None:
+    found = running(robot="real", xs_sim="true", cameras="top:96x96")
+    assert set(found) == STAGES | {"arm_driver", "xs_sim"}
+    assert found["xs_sim"].parameters == {"task": "transfer_cube", "cameras": ["top:96x96"]}
+
+
 def test_cameras_are_those_of_the_policy_unless_chosen(tmp_path: Path) -> None:
     card = CheckpointCard("transfer_cube", "act", "act", "command", 2, 0.02, {"angle": (60, 80)}, {}, {})
     write_checkpoint(tmp_path / "policy", card, {})
@@ -43,14 +49,21 @@ def test_cameras_are_those_of_the_policy_unless_chosen(tmp_path: Path) -> None:
 
 def test_recording_adds_the_recorder() -> None:
     recorder = running(record="true", bag="runs/a", cameras="top:96x96")["recorder"]
-    assert recorder.parameters == {"bag": "runs/a", "cameras": ["top:96x96"]}
+    assert recorder.parameters == {"bag": "runs/a", "cameras": ["top:96x96"], "lossless": False}
+    assert running(record="true", lockstep="true")["recorder"].parameters["lossless"]
     assert "bag" not in running(record="true")["recorder"].parameters
     assert "recorder" not in running(bag="runs/a")
 
 
 def test_arguments_reach_every_node_they_concern() -> None:
     found = running(task="transfer_cube", policy="expert", speed="2", dynamics="identified", lockstep="true")
-    assert found["speed_policy"].parameters == {"speed": "2", "lockstep": True}
+    assert found["speed_policy"].parameters == {
+        "speed": "2",
+        "policy": "expert",
+        "task": "transfer_cube",
+        "profile": "identified",
+        "lockstep": True,
+    }
     assert found["task_policy"].parameters["policy"] == "expert"
     assert {p.parameters["profile"] for p in found.values() if "profile" in p.parameters} == {"identified"}
     assert {p.parameters["lockstep"] for p in found.values() if "lockstep" in p.parameters} == {True}
@@ -104,6 +117,7 @@ def test_a_parameter_file_of_another_form_is_refused_by_its_path(
         ({"robot": "reel"}, UnknownNameError, "unknown robot 'reel'; available: real, sim"),
         ({"task": "fold"}, UnknownNameError, "unknown task 'fold'; available: .*transfer_cube"),
         ({"record": "yes"}, UnknownNameError, "unknown record 'yes'; available: false, true"),
+        ({"xs_sim": "true"}, ConfigError, "xs_sim: stands in for real arms; expected robot real, got sim"),
         ({"lockstep": "true", "robot": "real"}, ConfigError, "lockstep: only a simulation can wait"),
         ({"cameras": "top:96"}, ConfigError, "cameras: expected name or name:HEIGHTxWIDTH, .* got 'top:96'"),
         ({"cameras": "top:0x96"}, ConfigError, "cameras: expected name or name:HEIGHTxWIDTH"),

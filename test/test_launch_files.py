@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from speedtune_ros import graph
+from speedtune_ros import graph, replay_graph
 
 FOLDER = Path(__file__).resolve().parent.parent / "launch"
 FILES = sorted(path.name for path in FOLDER.glob("*.launch.py"))
@@ -67,7 +67,7 @@ def test_both_launch_files_are_there() -> None:
 
 
 @needs_launch
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", FILES[:2])
 def test_arguments_are_the_graph_s(name: str) -> None:
     declared = {a.name: a for a in description(name).get_launch_arguments()}
     assert set(declared) == {argument.name for argument in graph.ARGUMENTS}
@@ -96,3 +96,9 @@ def test_nodes_are_the_graph_s(name: str, given: dict[str, str]) -> None:
         *files, overrides = (path for path, is_file in node._Node__expanded_parameter_arguments if is_file)
         assert tuple(files) == process.parameter_files
         assert written(overrides, process.name) == process.parameters
+
+
+@needs_launch
+def test_replay_s_arguments_are_its_graph_s() -> None:
+    declared = {a.name: a for a in description("replay.launch.py").get_launch_arguments()}
+    assert set(declared) == {argument.name for argument in replay_graph.ARGUMENTS}

@@ -87,6 +87,9 @@ def check_ros() -> Iterator[Finding]:
     yield _imports("middleware", middleware, "apt-get install ros-$ROS_DISTRO-rmw-fastrtps-cpp")
     messages = "import speedtune_msgs.msg as m; m.ActionChunk(); print(m.__file__)"
     yield _imports("speedtune_msgs", messages, "make setup, or colcon build --base-paths . msg && . install/setup.sh")
+    arms = importlib.util.find_spec("interbotix_xs_msgs") is not None
+    remedy = "on a robot Interbotix's own installation brings it; for the simulated one: make xs_sim"
+    yield Finding("interbotix_xs_msgs", arms, "importable" if arms else "not importable", remedy, needed=False)
     launch = importlib.util.find_spec("launch_ros") is not None
     found = "importable" if launch else "not importable"
     yield Finding("ros2 launch", launch, found, "speedtune up starts the same processes without it", needed=False)

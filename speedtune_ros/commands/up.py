@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
 def command(process: graph.Process) -> list[str]:
     """The command line that starts `process`."""
     words = [str(executable_path(process.executable)), "--ros-args", "-r", f"__node:={process.name}"]
+    if process.namespace:
+        words += ["-r", f"__ns:={process.namespace}"]
     for old, new in process.remappings:
         words += ["-r", f"{old}:={new}"]
     for path in process.parameter_files:

@@ -13,12 +13,17 @@ _BUILD = (
     "`colcon build --base-paths . msg` and `. install/setup.sh` (ROS 2 sourced)."
 )
 
+INTERBOTIX = (
+    "{what} is not on the path. Interbotix's own installation brings it (source its workspace); for simulated arms "
+    "alone, `make xs_sim` builds it."
+)
 
-def require(package: str) -> None:
+
+def require(package: str, remedy: str = _BUILD) -> None:
     """Raise MissingDependencyError, shown without a traceback where nobody catches it, if `package` is missing."""
     if importlib.util.find_spec(package) is None:
         sys.excepthook = _one_line
-        raise MissingDependencyError(_BUILD.format(what=f"the ROS 2 package {package}"))
+        raise MissingDependencyError(remedy.format(what=f"the ROS 2 package {package}"))
 
 
 def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -1,9 +1,8 @@
-"""Messages to and from the package's own types. What does not fit is refused with the reason it is counted under."""
+"""The package's own values as messages. The way back, which bags share, is in data/messages.py."""
 
 from __future__ import annotations
 
 import array
-from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -12,21 +11,30 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from speedtune_msgs.msg import ActionChunk, InferenceRequest, RetimeReport, SpeedCommand
 from speedtune_ros import types
-from speedtune_ros.aloha import JOINT_NAMES, NUM_JOINTS
-from speedtune_ros.errors import InvalidInputError
-from speedtune_ros.nodes.refusal import Refused
+from speedtune_ros.aloha import JOINT_NAMES
+from speedtune_ros.data.messages import (
+    PROGRESS,
+    REPORT_NUMBERS,
+    REPORT_TEXTS,
+    SECOND_NS,
+    TRAJECTORY_JOINTS,
+    choice_from_message,
+    chunk_from_message,
+    request_from_message,
+    state_from_message,
+    to_ns,
+    trajectory_from_message,
+)
 
-_SECOND_NS = 1_000_000_000
-PROGRESS = "progress"  # pseudo-joint of trajectories: demonstration time and sdot
-TRAJECTORY_JOINTS = (*JOINT_NAMES, PROGRESS)
+__all__ = [  # both ways, for the nodes
+    "PROGRESS", "TRAJECTORY_JOINTS", "to_ns", "to_stamp", "joints_to_message", "state_from_message",
+    "trajectory_to_message", "trajectory_from_message", "request_to_message", "request_from_message",
+    "chunk_to_message", "chunk_from_message", "choice_to_message", "choice_from_message", "report_to_message",
+]  # fmt: skip
 
 
 def to_stamp(stamp_ns: int) -> Time:
-    return Time(sec=stamp_ns // _SECOND_NS, nanosec=stamp_ns % _SECOND_NS)
-
-
-def to_ns(stamp: Time) -> int:
-    return stamp.sec * _SECOND_NS + stamp.nanosec
+    return Time(sec=stamp_ns // SECOND_NS, nanosec=stamp_ns % SECOND_NS)
 
 
 def joints_to_message(stamp_ns: int, qpos: np.ndarray, qvel: np.ndarray | None = None) -> JointState:
@@ -40,24 +48,6 @@ def joints_to_message(stamp_ns: int, qpos: np.ndarray, qvel: np.ndarray | None =
     return message
 
 
-def state_from_message(message: JointState) -> types.RobotState:
-    """The measured state; joints may come in any order, further joints are ignored."""
-    index = {name: i for i, name in enumerate(message.name)}
-    missing = [name for name in JOINT_NAMES if name not in index]
-    if missing:
-        raise Refused("joint_names", f"joint state: missing {', '.join(missing)}; got {len(index)} names")
-    for field in ("position", "velocity"):
-        if len(getattr(message, field)) != len(message.name):
-            got = len(getattr(message, field))
-            raise Refused("joint_shape", f"joint state: expected {len(message.name)} of {field}, got {got}")
-    order = [index[name] for name in JOINT_NAMES]
-    qpos, qvel = np.asarray(message.position)[order], np.asarray(message.velocity)[order]
-    if not (np.isfinite(qpos).all() and np.isfinite(qvel).all()):
-        bad = [name for name, p, v in zip(JOINT_NAMES, qpos, qvel) if not (np.isfinite(p) and np.isfinite(v))]
-        raise Refused("not_finite", f"joint state: not finite at {', '.join(bad)}")
-    return types.RobotState(to_ns(message.header.stamp), qpos, qvel)
-
-
 def trajectory_to_message(trajectory: types.Trajectory, episode_id: str) -> JointTrajectory:
     """The 14 joints and a 15th, `progress`; the frame names the episode and the request it answers."""
     message = JointTrajectory()
@@ -69,45 +59,11 @@ def trajectory_to_message(trajectory: types.Trajectory, episode_id: str) -> Join
     for time, position, velocity in zip(trajectory.times, positions, velocities):
         point = JointTrajectoryPoint()
         nanoseconds = round(time * 1e9)
-        point.time_from_start.sec, point.time_from_start.nanosec = divmod(nanoseconds, _SECOND_NS)
+        point.time_from_start.sec, point.time_from_start.nanosec = divmod(nanoseconds, SECOND_NS)
         point.positions.frombytes(position.tobytes())
         point.velocities.frombytes(velocity.tobytes())
         message.points.append(point)
     return message
-
-
-def trajectory_from_message(message: JointTrajectory) -> tuple[str, types.Trajectory]:
-    """The episode a trajectory belongs to, and the trajectory."""
-    if tuple(message.joint_names) != TRAJECTORY_JOINTS:
-        given = ", ".join(message.joint_names)
-        raise Refused("joint_names", f"trajectory: expected joints {', '.join(TRAJECTORY_JOINTS)}, got {given}")
-    episode_id, _, sequence = message.header.frame_id.rpartition("#")
-    if not episode_id or not sequence.isdigit():
-        raise Refused("frame_id", f"trajectory frame: expected '<episode>#<number>', got '{message.header.frame_id}'")
-    positions = _rows([point.positions for point in message.points], "positions")
-    velocities = _rows([point.velocities for point in message.points], "velocities")
-    times = [point.time_from_start.sec + point.time_from_start.nanosec / 1e9 for point in message.points]
-    try:
-        trajectory = types.Trajectory(
-            start_ns=to_ns(message.header.stamp),
-            times=np.array(times),
-            positions=positions[:, :NUM_JOINTS],
-            velocities=velocities[:, :NUM_JOINTS],
-            progress=positions[:, NUM_JOINTS],
-            speeds=velocities[:, NUM_JOINTS],
-            sequence=int(sequence),
-        )
-    except InvalidInputError as error:
-        raise Refused("not_finite" if "not finite" in str(error) else "trajectory_shape", str(error)) from error
-    return episode_id, trajectory
-
-
-def _rows(rows: Sequence[Sequence[float]], name: str) -> np.ndarray:
-    wrong = next((len(row) for row in rows if len(row) != len(TRAJECTORY_JOINTS)), None)
-    if wrong is not None or not rows:
-        expected = len(TRAJECTORY_JOINTS)
-        raise Refused("trajectory_shape", f"trajectory {name}: expected points of {expected}, got {wrong or 'none'}")
-    return np.array(rows, dtype=np.float64)
 
 
 def request_to_message(request: types.InferenceRequest, episode_id: str, instruction: str) -> InferenceRequest:
@@ -121,18 +77,6 @@ def request_to_message(request: types.InferenceRequest, episode_id: str, instruc
     message.header.stamp = to_stamp(request.stamp_ns)
     message.committed.frombytes(np.ascontiguousarray(request.committed, np.float32).tobytes())
     return message
-
-
-def request_from_message(message: InferenceRequest) -> types.InferenceRequest:
-    committed = np.asarray(message.committed, np.float32)
-    if committed.size % NUM_JOINTS or not np.isfinite(committed).all():
-        size = committed.size
-        raise Refused("committed", f"committed targets: expected finite rows of {NUM_JOINTS}, got {size} values")
-    if not (np.isfinite(message.progress) and np.isfinite(message.speed)):
-        raise Refused("not_finite", f"request: progress {message.progress}, speed {message.speed}")
-    stamp_ns = to_ns(message.header.stamp)
-    rows = committed.reshape(-1, NUM_JOINTS)
-    return types.InferenceRequest(message.sequence, stamp_ns, message.progress, message.speed, rows)
 
 
 def chunk_to_message(chunk: types.Chunk, episode_id: str, sequence: int) -> ActionChunk:
@@ -154,35 +98,6 @@ def chunk_to_message(chunk: types.Chunk, episode_id: str, sequence: int) -> Acti
     return message
 
 
-def chunk_from_message(message: ActionChunk) -> types.Chunk:
-    """The chunk of a message, whatever request it answers."""
-    if tuple(message.joint_names) != JOINT_NAMES:
-        unknown = [n for n in message.joint_names if n not in JOINT_NAMES]
-        detail = f"unknown {', '.join(unknown)}" if unknown else "another number or order"
-        raise Refused("joint_names", f"chunk joint names: expected the 14 of ALOHA in order, got {detail}")
-    if message.dim != NUM_JOINTS:
-        raise Refused("wrong_dimension", f"chunk dim: expected {NUM_JOINTS}, got {message.dim}")
-    shape = (message.candidates, message.horizon, message.dim)
-    targets = np.asarray(message.targets, np.float32)
-    if targets.size != np.prod(shape) or message.horizon < 2 or message.candidates < 1:
-        text = f"chunk targets: expected candidates x horizon x dim {shape}, got {targets.size}"
-        raise Refused("wrong_dimension", text)
-    if message.target_kind not in (ActionChunk.COMMAND, ActionChunk.STATE):
-        raise Refused("target_kind", f"chunk target_kind: expected command or state, got '{message.target_kind}'")
-    if not (np.isfinite(message.dt) and message.dt > 0.0):
-        raise Refused("bad_dt", f"chunk dt: expected a positive time [s], got {message.dt}")
-    if not np.isfinite(targets).all():
-        raise Refused("not_finite", f"chunk targets: not finite at value {int(np.argmin(np.isfinite(targets)))}")
-    return types.Chunk(
-        stamp_ns=to_ns(message.header.stamp),
-        targets=targets.reshape(shape),
-        dt=message.dt,
-        kind=types.TargetKind(message.target_kind),
-        policy=message.policy,
-        latency=message.inference_latency,
-    )
-
-
 def choice_to_message(choice: types.SpeedChoice, episode_id: str, sequence: int) -> SpeedCommand:
     message = SpeedCommand(
         episode_id=episode_id,
@@ -190,28 +105,17 @@ def choice_to_message(choice: types.SpeedChoice, episode_id: str, sequence: int)
         speed=float(choice.speed),
         speeds=[float(v) for v in choice.speeds],
         values=[float(v) for v in choice.values],
+        features=[float(f) for f in choice.features],
         source=choice.source,
     )
     message.header.stamp = to_stamp(choice.stamp_ns)
     return message
 
 
-def choice_from_message(message: SpeedCommand) -> types.SpeedChoice:
-    """The choice of a message, whatever request it answers; refuses speeds that are not finite or not above 0."""
-    if not (np.isfinite(message.speed) and message.speed > 0.0):
-        raise Refused("bad_speed", f"speed: expected a finite number above 0, got {message.speed}")
-    stamp_ns = to_ns(message.header.stamp)
-    return types.SpeedChoice(stamp_ns, message.speed, tuple(message.speeds), tuple(message.values), message.source)
-
-
 def report_to_message(report: types.RetimeReport, episode_id: str, next_request_ns: int) -> RetimeReport:
-    shared = ("sequence", "mode", "binding_limit", "binding_joint", "fallback_reason", "handover")
-    numbers = (
-        *("requested_speed", "mean_speed", "peak_speed", "duration", "entry"),
-        *("position_jump", "velocity_jump", "backward_step", "slip", "solve_time"),
-    )
-    message = RetimeReport(episode_id=episode_id, **{name: getattr(report, name) for name in shared})
-    for name in numbers:
+    texts = {name: getattr(report, name) for name in REPORT_TEXTS}
+    message = RetimeReport(episode_id=episode_id, sequence=report.sequence, **texts)
+    for name in REPORT_NUMBERS:
         setattr(message, name, float(getattr(report, name)))
     message.header.stamp = to_stamp(report.stamp_ns)
     message.controllable_set = [float(v) for v in report.controllable_set]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from launch import LaunchContext, LaunchDescription
@@ -15,19 +16,25 @@ from speedtune_ros import graph
 
 def describe(robot: str, robots: tuple[str, ...] = ("sim", "real")) -> LaunchDescription:
     """The launch description whose `robot` is one of `robots` and by default `robot`."""
-    arguments = graph.arguments(robot, robots)
+    return describe_graph(graph.arguments(robot, robots), graph.processes)
+
+
+def describe_graph(
+    arguments: Sequence[graph.Argument], processes: Callable[[Mapping[str, str]], Sequence[graph.Process]]
+) -> LaunchDescription:
+    """The launch description with these arguments, that starts what `processes` makes of their values."""
     declared = [
         DeclareLaunchArgument(a.name, default_value=a.default, description=a.doc, choices=list(a.choices) or None)
         for a in arguments
     ]
     variables = [SetEnvironmentVariable(name, value) for name, value in graph.environment(os.environ).items()]
     names = [argument.name for argument in arguments]
-    return LaunchDescription([*declared, *variables, OpaqueFunction(function=_nodes, args=[names])])
 
+    def start(context: LaunchContext) -> list[Node]:
+        given = {name: context.launch_configurations[name] for name in names}
+        return [_node(process) for process in processes(given)]
 
-def _nodes(context: LaunchContext, names: list[str]) -> list[Node]:
-    given = {name: context.launch_configurations[name] for name in names}
-    return [_node(process) for process in graph.processes(given)]
+    return LaunchDescription([*declared, *variables, OpaqueFunction(function=start)])
 
 
 def _node(process: graph.Process) -> Node:
@@ -35,6 +42,7 @@ def _node(process: graph.Process) -> Node:
         package="speedtune_ros",
         executable=process.executable,
         name=process.name,
+        namespace=process.namespace or None,
         parameters=[*process.parameter_files, {name: _parameter(value) for name, value in process.parameters.items()}],
         remappings=list(process.remappings),
         output="screen",

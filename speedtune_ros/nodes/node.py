@@ -23,11 +23,13 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 
 from speedtune_ros import config as configuration
 from speedtune_ros.errors import ConfigError, SpeedtuneError
 from speedtune_ros.nodes.refusal import Refused
 from speedtune_ros.nodes.topics import TOPICS
+from speedtune_ros.provenance import version
 
 C = TypeVar("C")
 
@@ -52,6 +54,7 @@ class StageNode(Node, Generic[C]):
             raise
         self._diagnostics = self.publisher("/diagnostics")
         # Recorders embed it in the bag.
+        self._version = version()
         self._config_text = yaml.safe_dump(configuration.to_dict(self.config), sort_keys=False)
         # Not the node's clock: that one stops with /clock.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -77,10 +80,10 @@ class StageNode(Node, Generic[C]):
 
     def listen(
         self, topic: str, callback: Callable[[Any], None], name: str | None = None, qos: QoSProfile | None = None
-    ) -> None:
+    ) -> Subscription:
         """Subscribe to a topic of the table. What `callback` raises is counted and logged; the node lives on."""
         row = TOPICS[topic]
-        self.create_subscription(row.type, name or topic, self.guarded(callback), qos or row.requested)
+        return self.create_subscription(row.type, name or topic, self.guarded(callback), qos or row.requested)
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
         """Call back on a steady clock."""
@@ -125,7 +128,8 @@ class StageNode(Node, Generic[C]):
 
     def _publish_diagnostics(self) -> None:
         level, message = self.level()
-        values = {**self.diagnose(), **self.counts, "process_id": os.getpid(), "config": self._config_text}
+        values = {**self.diagnose(), **self.counts, "process_id": os.getpid(), "version": self._version}
+        values["config"] = self._config_text
         status = DiagnosticStatus(level=level, name=self.get_fully_qualified_name().lstrip("/"), message=message)
         status.values = [KeyValue(key=key, value=_text(value)) for key, value in values.items()]
         self._diagnostics.publish(DiagnosticArray(header=_now(self), status=[status]))

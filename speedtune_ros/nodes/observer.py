@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, JointState
 
 from speedtune_ros.nodes.conversions import state_from_message, to_ns
@@ -42,11 +43,22 @@ class Observer:
         self._arrived = threading.Condition()
         self._states: deque[RobotState] = deque(maxlen=_STATES)
         self._heard = time.monotonic()
-        self._images: dict[str, deque[Image]] = {name: deque(maxlen=_IMAGES) for name in cameras}
+        self._images: dict[str, deque[Image]] = {}
+        self._cameras: dict[str, Subscription] = {}
         node.listen("joint_states", self._keep_state)
-        for name in self._images:
-            qos = EVENTS if exact else None
-            node.listen("camera/<name>/image_raw", self._keep_image(name), image_topic(name), qos)
+        self.watch(cameras)
+
+    def watch(self, cameras: Iterable[str]) -> None:
+        """Observations have the images of these cameras from now on. Call it in the executor's thread."""
+        wanted = set(cameras)
+        for name in set(self._cameras) - wanted:
+            self._node.destroy_subscription(self._cameras.pop(name))
+        with self._arrived:
+            self._images = {name: self._images.get(name, deque(maxlen=_IMAGES)) for name in sorted(wanted)}
+        qos = EVENTS if self._exact else None
+        for name in wanted - set(self._cameras):
+            topic = image_topic(name)
+            self._cameras[name] = self._node.listen("camera/<name>/image_raw", self._keep_image(name), topic, qos)
 
     def observe(self, stamp_ns: int, timeout_s: float, since_ns: int = 0) -> Observation:
         """The observation as of `stamp_ns`, waiting for what is still under way. Raises Refused.
@@ -107,8 +119,8 @@ class Observer:
     def _keep_image(self, name: str) -> Any:
         def keep(message: Image) -> None:
             with self._arrived:
-                self._images[name].append(message)
+                if name in self._images:
+                    self._images[name].append(message)
                 self._arrived.notify_all()
 
         return keep
-

@@ -43,6 +43,7 @@ class PolicyNode(StageNode[P]):
         self._episode: Episode | None = None
         self._begun = ""  # episode last begun, and below the one that began well
         self._ready = ""
+        self.running = ""  # episode under way
         self._started = ("", 0)  # episode that runs, and its first stamp
         self._request: InferenceRequest | None = None
         self._answered: tuple[tuple[str, int], Any] | None = None
@@ -82,8 +83,10 @@ class PolicyNode(StageNode[P]):
         raise NotImplementedError
 
     def _follow(self, status: EpisodeStatus) -> None:
+        active = status.phase in (EpisodeStatus.PREPARING, EpisodeStatus.RUNNING)
         # A move of the arms is announced as an episode without a task.
-        if not status.task or status.phase not in (EpisodeStatus.PREPARING, EpisodeStatus.RUNNING):
+        self.running = status.episode_id if active and status.task else ""
+        if not self.running:
             return
         with self._wake:
             if self._episode is None or status.episode_id != self._episode.id:

@@ -32,6 +32,7 @@ from speedtune_ros.nodes.node import StageNode, run
 from speedtune_ros.nodes.refusal import Refused
 from speedtune_ros.registry import make_retimer
 from speedtune_ros.retiming.linear import RetimerConfig
+from speedtune_ros.retiming.retimer import Ceiling
 from speedtune_ros.retiming.scheduler import ChunkScheduler, SchedulerConfig
 from speedtune_ros.robots.profiles import make_profile
 from speedtune_ros.sampling import sample
@@ -119,6 +120,9 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
 
     def _keep_driver(self, status: DriverStatus) -> None:
         self._driver = status
+        limited = status.speed_ceiling > 0.0
+        robot = Ceiling(status.speed_ceiling, status.ceiling_reason, status.ceiling_joint) if limited else None
+        self._scheduler.robot_ceiling = robot
         if self._episode_id and not self._begun:
             self._advance()
         self._compare(status)
@@ -164,6 +168,8 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         if not self._begun:
             if driver is None or driver.episode_id != self._episode_id:
                 return  # the robot does not know of the episode yet
+            if to_ns(driver.header.stamp) < self._start_ns - CONTROL_DT_NS:
+                return  # it does, but was not yet where the episode begins: a simulator hears of it before its reset
             self._scheduler.reset(driver.command, state.stamp_ns)
             self._begun = True
         self._scheduler.setpoint(state.stamp_ns)

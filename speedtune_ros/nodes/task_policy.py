@@ -69,6 +69,10 @@ class TaskPolicyNode(PolicyNode[TaskPolicyConfig]):
     def repeat(self, answer: ActionChunk) -> None:
         self._chunks.publish(answer)
 
+    def diagnose(self) -> dict[str, object]:
+        digest = self._policy.info.digest
+        return {**super().diagnose(), **({"checkpoint": digest} if digest else {})}
+
 
 def check_sizes(images: Mapping[str, np.ndarray], sizes: Mapping[str, tuple[int, int]]) -> None:
     """Raise Refused unless each image has the (height, width) its policy declares."""

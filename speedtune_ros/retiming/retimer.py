@@ -33,10 +33,14 @@ class Splice:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The largest `sdot` allowed and the name of what set it: policy, latency, firmware, operator, ..."""
+    """The largest `sdot` allowed and the name of what set it: policy, latency, firmware, operator, ...
+
+    joint: whose limit it is, where it is a joint's.
+    """
 
     speed: float
     source: str = "policy"
+    joint: str = ""
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class ChunkScheduler:
         self._retimer = retimer
         self._lag = lag
         self._operator_limit = config.operator_limit
+        self.robot_ceiling: Ceiling | None = None  # what the robot itself allows, as hot motors do
         self._latency = LatencyEstimate(config.latency)
         self._ensemble = TemporalEnsemble(config.ensemble_weight) if config.ensemble else None
         self.reset(np.zeros(NUM_JOINTS), 0)
@@ -148,9 +149,12 @@ class ChunkScheduler:
         if self._ensemble is not None:
             chunk = self._ensemble.blend(chunk, request.progress)
         splice = self._splice(request, handover_ns)
-        retiming = self._retimer.retime(chunk, splice, self._ceiling(choice.speed, chunk))
+        ceiling = self._ceiling(choice.speed, chunk)
+        retiming = self._retimer.retime(chunk, splice, ceiling)
         trajectory = dataclasses.replace(retiming.trajectory, sequence=request.sequence)
         report = dataclasses.replace(retiming.report, sequence=request.sequence, requested_speed=choice.speed)
+        if report.binding_limit == ceiling.source:
+            report = dataclasses.replace(report, binding_joint=ceiling.joint)
         self.slip += report.slip
         self._player.load(trajectory)
         self._outstanding = None
@@ -200,11 +204,13 @@ class ChunkScheduler:
         self.next_request_ns = handover_ns + max(period, ticks * CONTROL_DT_NS)
 
     def _ceiling(self, speed: float, chunk: Chunk) -> Ceiling:
-        """The least of what the speed policy, the latency and the operator allow, by name."""
+        """The least of what the speed policy, the latency, the robot and the operator allow, by name."""
         ceiling = Ceiling(speed)
         latency = self._latency_ceiling(speed, chunk)
         if latency < ceiling.speed:
             ceiling = Ceiling(latency, "latency")
+        if self.robot_ceiling is not None and self.robot_ceiling.speed < ceiling.speed:
+            ceiling = self.robot_ceiling
         if self._operator_limit < ceiling.speed:
             ceiling = Ceiling(self._operator_limit, "operator")
         return ceiling

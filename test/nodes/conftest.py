@@ -12,6 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ class Client(Node):
             time.sleep(0.01)
         return value
 
-    def call(self, kind: Any, name: str, **fields: Any) -> Any:
+    def call(self, kind: Any, name: str, /, **fields: Any) -> Any:
         client = self.create_client(kind, name)
         assert client.wait_for_service(timeout_sec=PATIENCE), f"no service {name}"
         time.sleep(0.2)
@@ -88,18 +89,34 @@ class Client(Node):
         client = ActionClient(self, kind, name)
         assert client.wait_for_server(timeout_sec=PATIENCE), f"no action {name}"
         time.sleep(0.7)  # a server that has not found this client yet drops its reply
-        future = client.send_goal_async(kind.Goal(**fields))
-        handle = self.until(lambda: future.done() and future, f"reply of {name}").result()
+        handle = self._reply(lambda: client.send_goal_async(kind.Goal(**fields)), f"reply of {name}", PATIENCE)
         return handle if handle.accepted else None
 
-    def result(self, handle: Any, timeout: float = PATIENCE) -> Any:
-        future = handle.get_result_async()
-        return self.until(lambda: future.done() and future, "result", timeout).result().result
-
-    def run_episode(self, timeout: float = PATIENCE, **fields: Any) -> Any:
+    def send_goal(self, **fields: Any) -> Any:
+        """The handle of an episode under way."""
         handle = self.send(RunEpisode, "run_episode", **fields)
         assert handle is not None, "the goal was rejected"
-        return self.result(handle, timeout)
+        return handle
+
+    def cancel(self, handle: Any) -> None:
+        self._reply(handle.cancel_goal_async, "answer to a cancel", PATIENCE)
+
+    def result(self, handle: Any, timeout: float = PATIENCE) -> Any:
+        return self._reply(handle.get_result_async, "result", timeout).result
+
+    def _reply(self, send: Callable[[], Any], what: str, timeout: float) -> Any:
+        """What an action's server answers to `send`, called where answers are taken: rclpy's action clients have no
+        lock, and drop an answer that another thread takes before `send` has noted what it sent."""
+        sent = self._executor.create_task(send)
+        return self.until(lambda: sent.done() and sent.result().done() and sent.result(), what, timeout).result()
+
+    def policies(self, *nodes: str) -> None:
+        """Until these policies hear requests. In lock-step one that comes up late costs the episode its first chunk."""
+        listening = lambda: {info.node_name for info in self.get_subscriptions_info_by_topic("/inference_request")}  # noqa: E731
+        self.until(lambda: listening() >= set(nodes), f"{' and '.join(nodes)} that listen")
+
+    def run_episode(self, timeout: float = PATIENCE, **fields: Any) -> Any:
+        return self.result(self.send_goal(**fields), timeout)
 
     def diagnostics(self, node: str) -> dict[str, str]:
         """What `node` said last about itself; needs `hear("/diagnostics")`."""
@@ -177,8 +194,8 @@ def _yaml(value: Any) -> str:
     return "[" + ", ".join(f"'{item}'" for item in value) + "]" if isinstance(value, (list, tuple)) else str(value)
 
 
-@pytest.fixture(scope="module")
-def domain() -> Iterator[int]:
+@contextmanager
+def free_domain() -> Iterator[int]:
     """A domain that no other test process on this machine uses."""
     for number in DOMAINS:
         path = Path(tempfile.gettempdir()) / f"speedtune_test_domain_{number}"
@@ -190,6 +207,23 @@ def domain() -> Iterator[int]:
             yield number
             return
     pytest.fail("no ROS domain is free")
+
+
+@pytest.fixture(scope="module")
+def unhurried() -> None:
+    """For tests of motion in real time: skip where other work leaves this process less than a third of a core."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    while time.process_time() - cpu < 0.3:
+        pass
+    share = 0.3 / (time.perf_counter() - wall)
+    if share < 1.0 / 3.0:
+        pytest.skip(f"the machine is too busy for real time: {100 * share:.0f} % of a core is left")
+
+
+@pytest.fixture(scope="module")
+def domain() -> Iterator[int]:
+    with free_domain() as number:
+        yield number
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +242,105 @@ def graph(domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gra
 @pytest.fixture(scope="module")
 def client(graph: Graph) -> Client:
     return graph.client
+
+
+CAMERA_SIZE = (48, 64)
+
+
+@pytest.fixture(scope="session")
+def act_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained: its targets are noise about the start pose that depends on every pixel of two cameras."""
+    torch = pytest.importorskip("torch")
+    from dataclasses import asdict
+
+    from speedtune_ros.aloha import start_pose
+    from speedtune_ros.policies.act_network import ActConfig, ActNetwork
+    from speedtune_ros.policies.checkpoint import CheckpointCard, write_checkpoint
+
+    config = ActConfig(horizon=40, hidden=24, feedforward=32, heads=2, latent=4, stem_width=8, widths=(8, 16))
+    stats = {"mean": start_pose().tolist(), "std": [0.3] * 14}
+    card = CheckpointCard(
+        task="transfer_cube",
+        profile="act",
+        policy="act",
+        kind="command",
+        horizon=config.horizon,
+        dt=0.02,
+        cameras={"top": CAMERA_SIZE, "left_wrist": CAMERA_SIZE},
+        normalisers={"states": stats, "targets": stats},
+        config=asdict(config),
+    )
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("act")
+    write_checkpoint(folder, card, ActNetwork(config, 2).state_dict())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rainbow_checkpoint(act_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained, beside `act_checkpoint`: its speeds depend on images, joints and what was executed before."""
+    import numpy as np
+
+    from speedtune_ros.config import to_dict
+    from speedtune_ros.policies.act import load
+    from speedtune_ros.speed import rainbow
+    from speedtune_ros.speed.checkpoint import SpeedCard, write_speed_checkpoint
+    from speedtune_ros.speed.features import FeatureConfig
+    from speedtune_ros.speed.network import NetworkConfig
+    from speedtune_ros.speed.projection import Projection
+
+    info = load(act_checkpoint).info
+    encoded = 2 * 24 * len(info.cameras)  # row and column of each channel's strongest place
+    projection = Projection(np.zeros(encoded), np.random.default_rng(0).standard_normal((encoded, 6)))
+    features = FeatureConfig(k_stack=2)
+    network = NetworkConfig(hidden=32, atoms=21, sigma=2.0)
+    card = SpeedCard(
+        task=info.task,
+        profile=info.profile,
+        policy=info.name,
+        policy_digest=info.digest,
+        k_skip=10,
+        speeds=(1.0, 1.5, 2.0, 3.0),
+        features=to_dict(features),
+        scale={"time_limit": 8.0, "chunk_length": 0.8},
+        pooling="keypoints",
+        network=to_dict(network),
+        bounds=(0.0, 120.0),
+    )
+    size = 14 + 14 + 5 + projection.size
+    agent = rainbow.make(rainbow.RainbowConfig(network), size, features.k_stack, len(card.speeds), card.bounds, 4)
+    folder = tmp_path_factory.mktemp("rainbow")
+    weights = {
+        name: 4.0 * weight for name, weight in agent.network.state_dict().items()
+    }  # so that what it sees matters
+    write_speed_checkpoint(folder, card, weights, projection)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lockstep_bag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A bag of two episodes of the same scene, at 2x and 3x: ACT on a lock-step simulator, every pixel kept."""
+    folder = tmp_path_factory.mktemp("lockstep")
+    nodes = {
+        "recorder": {"bag": folder / "bag", "cameras": ["top"], "lossless": True},
+        "sim": {"lockstep": True, "cameras": ["top:192x192"]},
+        "retimer": {"lockstep": True},
+        "task_policy": {"lockstep": True, "policy": "act"},
+        "speed_policy": {"lockstep": True, "speed": "constant:2"},
+        "episode": {"silence_timeout_s": 20.0},
+    }
+    with free_domain() as domain:
+        graph = Graph(domain, folder)
+        try:
+            for name, parameters in nodes.items():
+                graph.start(name, **parameters)
+            graph.client.hear("/diagnostics")
+            for name in nodes:
+                graph.client.until(lambda name=name: graph.client.diagnostics(name), f"diagnostics of {name}")
+            for mode in ("constant:2", "constant:3"):
+                graph.client.run_episode(seed=9003, speed_mode=mode, record=True, timeout=120.0)
+            graph.processes["recorder"].send_signal(signal.SIGINT)
+            assert graph.wait("recorder") == 0
+        finally:
+            graph.close()
+    yield folder / "bag"

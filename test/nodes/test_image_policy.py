@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 
 from speedtune_msgs.msg import EpisodeStatus
-from speedtune_ros.aloha import start_pose
 from speedtune_ros.nodes.conversions import to_ns
 from speedtune_ros.nodes.images import encode
 from speedtune_ros.nodes.topics import IMAGE_OFFERED
@@ -18,69 +15,46 @@ from speedtune_ros.registry import make_policy, make_simulation, make_speed_poli
 from speedtune_ros.types import Episode
 
 torch = pytest.importorskip("torch")
-from speedtune_ros.policies.act_network import ActConfig, ActNetwork  # noqa: E402
-from speedtune_ros.policies.checkpoint import CheckpointCard, write_checkpoint  # noqa: E402
 
 pytestmark = pytest.mark.ros
-NETWORK = ActConfig(horizon=40, hidden=24, feedforward=32, heads=2, latent=4, stem_width=8, widths=(8, 16))
 SIZE = (48, 64)
 STEPS = 60
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """Untrained: its targets are noise about the start pose that depends on every pixel."""
-    stats = {"mean": start_pose().tolist(), "std": [0.3] * 14}
-    card = CheckpointCard(
-        task="transfer_cube",
-        profile="act",
-        policy="act",
-        kind="command",
-        horizon=NETWORK.horizon,
-        dt=0.02,
-        cameras={"top": SIZE, "left_wrist": SIZE},
-        normalisers={"states": stats, "targets": stats},
-        config=asdict(NETWORK),
-    )
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("act")
-    write_checkpoint(folder, card, ActNetwork(NETWORK, 2).state_dict())
-    return folder
-
-
-def test_same_commands_from_the_same_frames(graph, client, checkpoint):
+def test_same_commands_from_the_same_frames(graph, client, act_checkpoint):
     cameras = [f"{name}:{SIZE[0]}x{SIZE[1]}" for name in ("top", "left_wrist")]
     graph.start("sim", lockstep=True, cameras=cameras)
     graph.start("retimer", lockstep=True)
-    graph.start("task_policy", lockstep=True, policy=checkpoint)
+    graph.start("task_policy", lockstep=True, policy=act_checkpoint)
     graph.start("speed_policy", lockstep=True, speed="constant:2")
     graph.start("episode", silence_timeout_s=20.0)
     client.hear("command", "episode_status", "joint_states")
     client.until(lambda: client.heard["joint_states"], "state of the paused simulator")
+    client.policies("task_policy", "speed_policy")
     outcome = client.run_episode(seed=1, time_limit=0.02 * STEPS)
     assert outcome.reason == "time_limit"
     running = next(s for s in client.heard["episode_status"] if s.phase == EpisodeStatus.RUNNING)
     start_ns = to_ns(running.start)
     sent = [m.position for m in client.heard["command"] if to_ns(m.header.stamp) >= start_ns][:STEPS]
-    expected = in_process(checkpoint).trace.commands
+    expected = in_process(act_checkpoint).trace.commands
     assert np.ptp(expected, axis=0).max() > 0.05
     np.testing.assert_allclose(np.array(sent), expected, atol=1e-6, rtol=0.0)
 
 
-def in_process(checkpoint):
+def in_process(act_checkpoint):
     torch.set_num_threads(1)
     simulation = make_simulation("transfer_cube", "act", {name: SIZE for name in ("top", "left_wrist")})
-    policy = make_policy(str(checkpoint), "transfer_cube")
+    policy = make_policy(str(act_checkpoint), "transfer_cube")
     config = PipelineConfig(time_limit_steps=STEPS, workers=1)
     pipeline = Pipeline([simulation], policy, make_speed_policy("constant:2"), config)
     (result,) = pipeline.run([Episode("parity", "transfer_cube", 1)], trace=True)
     return result
 
 
-def test_checkpoints_of_others_and_truncated_ones_are_refused(graph, checkpoint, tmp_path):
-    for path in checkpoint.iterdir():
+def test_checkpoints_of_others_and_truncated_ones_are_refused(graph, act_checkpoint, tmp_path):
+    for path in act_checkpoint.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes()[: -100 if path.suffix == ".safetensors" else None])
-    graph.start("task_policy", "policy_of_identified", policy=checkpoint, profile="identified")
+    graph.start("task_policy", "policy_of_identified", policy=act_checkpoint, profile="identified")
     graph.start("task_policy", "policy_truncated", policy=tmp_path)
     assert graph.wait("policy_of_identified") == graph.wait("policy_truncated") == 2
     said = graph.log("policy_of_identified")
@@ -96,7 +70,7 @@ def test_checkpoints_of_others_and_truncated_ones_are_refused(graph, checkpoint,
         ("stale_image", ["top:48x64"]),
     ],
 )
-def test_bad_images_are_refused_and_nothing_moves(graph, client, checkpoint, reason, cameras):
+def test_bad_images_are_refused_and_nothing_moves(graph, client, act_checkpoint, reason, cameras):
     """In real time: another size than the policy was trained with, a camera that hangs, one that is not there."""
     for process in graph.processes.values():
         process.terminate()
@@ -104,7 +78,7 @@ def test_bad_images_are_refused_and_nothing_moves(graph, client, checkpoint, rea
         process.wait(20.0)
     graph.start("sim", "sim", cameras=cameras)
     graph.start("retimer", "retimer", answer_timeout_s=0.5)
-    graph.start("task_policy", "task_policy", policy=checkpoint)
+    graph.start("task_policy", "task_policy", policy=act_checkpoint)
     graph.start("speed_policy", "speed_policy")
     graph.start("episode", "episode", start_timeout_s=2.0, silence_timeout_s=20.0)
     client.hear("/diagnostics", "command")

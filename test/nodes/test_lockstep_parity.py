@@ -24,6 +24,7 @@ def test_same_commands_and_result(graph, client, latency, seeds):
     client.hear("command", "sim_status", "joint_states", "episode_status")
     client.heard.clear()
     client.until(lambda: client.heard["joint_states"], "state of the paused simulator")
+    client.policies("task_policy", "speed_policy")
     for seed in seeds:  # the second must not hear of the first
         _check_episode(client, seed, _in_process(latency, seed), client.run_episode(seed=seed, timeout=60.0))
     for process in graph.processes.values():

@@ -27,7 +27,8 @@ BAD = {
     "retimer: choice": (("retimer", {"scheduler__inference": "later"}), "expected one of async, sync, got 'later'"),
     "speed_policy: speed": (("speed_policy", {"speed": "constant:-2"}), "expected a finite number above 0, got -2"),
     "task_policy: no such": (("task_policy", {"policy": "/nowhere"}), "unknown policy"),
-    "arm_driver: interbotix": (("arm_driver", {}), "use robot:=sim"),
+    "arm_driver: no limits": (("arm_driver", {"profile": "act"}), "real arms need one that has, such as hardware"),
+    "arm_driver: rate": (("arm_driver", {"backend": "mujoco", "rate_hz": 100.0}), "simulated arms take 50, got 100"),
     "camera: size": (("camera", {"width": 640}), "expected both width and height"),
     "episode: robot": (("episode", {"robot": "cat"}), "expected one of sim, real"),
 }
@@ -109,6 +110,18 @@ def test_missing_messages_are_said_with_the_command(tmp_path):
     assert "make setup" in done.stderr and "colcon build --base-paths . msg" in done.stderr
 
 
+def test_arms_without_interbotix_s_messages_say_where_they_come_from(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'interbotix_xs_msgs' else find(name, *rest)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    command = [sys.executable, "-c", "import speedtune_ros.nodes.interbotix_link"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60.0)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "Interbotix's own installation brings it" in done.stderr and "make xs_sim" in done.stderr
+
+
 def test_fast_dds_reads_the_profile(graph):
     """Under a name of the variable that it does not know it keeps 512 KB, and half of all VGA frames are lost."""
     code = (
@@ -121,7 +134,9 @@ def test_fast_dds_reads_the_profile(graph):
     assert json.loads(done.stdout) > 32 * 2**20
 
 
-@pytest.mark.parametrize("node", ["sim", "retimer", "task_policy", "speed_policy", "episode", "recorder", "arm_driver"])
+@pytest.mark.parametrize(
+    "node", ["sim", "retimer", "task_policy", "speed_policy", "episode", "recorder", "arm_driver", "xs_sim"]
+)
 def test_shipped_parameter_files_are_complete(node):
     """Each file lists every parameter of its node and nothing else."""
     from speedtune_ros import config
@@ -134,7 +149,7 @@ def test_shipped_parameter_files_are_complete(node):
 
 
 def _config_class(node):
-    from speedtune_ros.nodes import arm_driver, episode, recorder, retimer, sim, speed_policy, task_policy
+    from speedtune_ros.nodes import arm_driver, episode, recorder, retimer, sim, speed_policy, task_policy, xs_sim
 
     return {
         "sim": sim.SimConfig,
@@ -144,6 +159,7 @@ def _config_class(node):
         "episode": episode.EpisodeConfig,
         "recorder": recorder.RecorderConfig,
         "arm_driver": arm_driver.ArmDriverConfig,
+        "xs_sim": xs_sim.XsSimConfig,
     }[node]
 
 

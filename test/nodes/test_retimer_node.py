@@ -85,6 +85,21 @@ def test_one_time_out_for_an_answer(running):
     assert len(running.requests) == 1
 
 
+def test_the_episode_starts_from_where_its_reset_put_the_arms(running):
+    """A simulator tells the new episode's name, still at the end of the last one, before it is reset."""
+    node, end_ns = running.node, running.now_ns + 60_000_000
+    before, at_start = DriverStatus(episode_id="b", command=start_pose() + 0.5), DriverStatus(episode_id="b")
+    before.header.stamp, at_start.header.stamp = to_stamp(end_ns - 2 * CONTROL_DT_NS), to_stamp(end_ns)
+    at_start.command = start_pose()
+    node._keep_driver(before)
+    node._follow(EpisodeStatus(episode_id="b", phase=EpisodeStatus.RUNNING, start=to_stamp(end_ns)))
+    node._keep_state(joints_to_message(end_ns, start_pose(), np.zeros(14)))
+    assert not [request for request in running.requests if request.episode_id == "b"]
+    node._keep_driver(at_start)
+    assert running.requests[-1].episode_id == "b"
+    np.testing.assert_array_equal(node._scheduler.setpoint(end_ns).position, start_pose())
+
+
 def test_a_silent_episode_node_is_asked_nothing_more(running):
     running.answer()
     running.episode_speaks = False

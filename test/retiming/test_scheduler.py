@@ -7,7 +7,7 @@ from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS, NUM_JOINTS
 from speedtune_ros.errors import InvalidInputError
 from speedtune_ros.retiming.handover import HandoverConfig
 from speedtune_ros.retiming.linear import LinearRetimer, RetimerConfig
-from speedtune_ros.retiming.retimer import Retiming
+from speedtune_ros.retiming.retimer import Ceiling, Retiming
 from speedtune_ros.retiming.scheduler import ChunkScheduler, LatencyEstimate, SchedulerConfig
 from speedtune_ros.types import Chunk, InferenceRequest, SpeedChoice
 
@@ -224,6 +224,18 @@ class TestCeilings:
         assert self.ceiling(1.5, operator_limit=1.5) == (1.5, "none")
         speed, limit = self.ceiling(3.0, operator_limit=2.5, latency=0.4)
         assert (speed, limit) == (pytest.approx(2.0 / 0.85), "latency")
+
+    def test_of_the_robot_itself(self) -> None:
+        scheduler = make()
+        scheduler.robot_ceiling = Ceiling(1.25, "motor_temperature", "left_elbow")
+        report = answer(scheduler, ask(scheduler, START), 2.0).report
+        assert (report.mean_speed, report.binding_limit, report.binding_joint) == (
+            1.25,
+            "motor_temperature",
+            "left_elbow",
+        )
+        report = answer(scheduler, ask(scheduler, scheduler.next_request_ns), 1.0).report
+        assert (report.mean_speed, report.binding_limit, report.binding_joint) == (1.0, "none", "")
 
     def test_operator_limit_is_settable_and_checked(self) -> None:
         scheduler = make()
