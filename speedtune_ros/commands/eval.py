@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from speedtune_ros.evaluation.arguments import Bar, add_arguments, config_of
+from speedtune_ros.evaluation.arguments import Bar, add_arguments, compared, config_of
 from speedtune_ros.evaluation.evaluate import evaluate
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.samples import EpisodeSample
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     path = args.json or default_path(config)
     seeds = parse_seeds(args.seed, args.episodes)
     with Bar() as bar:
-        result = evaluate(config, seeds, path, args.workers, args.slots, bar, not args.no_baselines, args.baselines)
+        result = evaluate(config, seeds, path, args.workers, args.slots, bar, compared(args), args.baselines)
     print("\n".join(lines(result)))
     if warning(seeds):
         print(f"note: {warning(seeds)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from speedtune_ros.errors import ConfigError
-from speedtune_ros.evaluation.arguments import Bar, add_arguments, config_of
+from speedtune_ros.evaluation.arguments import Bar, add_arguments, compared, config_of
 from speedtune_ros.evaluation.baselines import choose, phase_specs, ship
 from speedtune_ros.evaluation.evaluate import evaluate
 from speedtune_ros.evaluation.sweep import parse_speeds, sweep
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             print("\n".join([task, *table(rows), f"written to {folder}: sweep.csv, sweep.json, sweep.png"]))
             continue
         with Bar() as bar:
-            ways = (args.workers, args.slots, bar, not args.no_baselines, args.baselines)
+            ways = (args.workers, args.slots, bar, compared(args), args.baselines)
             measure = partial(evaluate, seeds=seeds, **dict(zip(WAYS, ways)))
             rows = sweep(partial(config_of, args, task=task), specs, folder, measure)
         print("\n".join([task, *table(rows)]))

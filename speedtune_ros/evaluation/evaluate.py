@@ -31,25 +31,27 @@ def evaluate(
     workers: int = 1,
     slots: int = 4,
     progress: Progress | None = None,
-    baselines: bool = True,
+    baselines: int | None = None,
     store: Path | None = None,
 ) -> dict[str, Any]:
     """Run what is not yet in the samples beside `path`, write the figures to `path`, return them.
 
     The runs at 1x that `acceleration` and `demo_speedup` need are kept in the folder `store` (beside `path` if None):
     all evaluations of the same task, policy and settings share them, and add the seeds that are missing.
+    baselines: on how many of the `seeds`, from the first on; None all, 0 none, and then there are no ratios.
     Raises ConfigError if the samples beside `path` belong to another configuration.
     """
     check_names(config)
     kept = partial(_baseline_path, store or path.parent)
-    run = partial(gather, seeds=seeds, workers=workers, slots=slots, progress=progress)
+    compared = seeds[:baselines]
+    run = partial(gather, workers=workers, slots=slots, progress=progress)
     demonstrated, demonstration = config.demonstrated(), config.demonstration()
-    own = kept(config) if baselines and config == demonstrated else path.with_suffix(".jsonl")
-    samples = run(config, path=own, label=config.speed)
+    own = kept(config) if compared and config == demonstrated else path.with_suffix(".jsonl")
+    samples = run(config, seeds, own, label=config.speed)
     baseline = demonstrations = None
-    if baselines:
-        baseline = run(demonstrated, path=kept(demonstrated), label=_compared(demonstrated))
-        demonstrations = run(demonstration, path=kept(demonstration), label=_compared(demonstration))
+    if compared:
+        baseline = run(demonstrated, compared, kept(demonstrated), label=_compared(demonstrated))
+        demonstrations = run(demonstration, compared, kept(demonstration), label=_compared(demonstration))
     result = summarise(config, seeds, samples, baseline, demonstrations)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")

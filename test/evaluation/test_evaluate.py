@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from speedtune_ros.cli import run as speedtune
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError, UnknownNameError
 from speedtune_ros.evaluation.evaluate import EvaluationConfig, evaluate, summarise
 from speedtune_ros.evaluation.provenance import digest
@@ -65,6 +66,19 @@ def test_the_expert_at_twice_the_speed(tmp_path: Path) -> None:
     assert result["demo_speedup"] == result["acceleration"]  # the expert is the demonstrator
 
 
+def test_as_many_seeds_as_asked_run_at_1x(tmp_path: Path) -> None:
+    result = evaluate(EXPERT_2X, [5, 6, 7], tmp_path / "a.json", slots=3, baselines=1)
+    assert [sample["seed"] for sample in result["samples"]] == [5, 6, 7]
+    assert [sample["seed"] for sample in result["baseline_samples"]] == [5]
+    assert result["acceleration"] > 1.5
+
+
+@pytest.mark.parametrize("count", ["0", "-1"])
+def test_too_few_seeds_at_1x_are_refused(tmp_path: Path, count: str) -> None:
+    with pytest.raises(ConfigError, match=f"expected at least 1, got {count}"):
+        speedtune(["eval", "--baseline-episodes", count, "--json", str(tmp_path / "a.json")])
+
+
 def test_demonstrated_speed_accelerates_by_one_and_runs_once(tmp_path: Path) -> None:
     labels = set()
 
@@ -78,13 +92,13 @@ def test_demonstrated_speed_accelerates_by_one_and_runs_once(tmp_path: Path) -> 
 
 
 def test_an_interrupted_evaluation_continues_and_gives_the_same_figures(tmp_path: Path) -> None:
-    whole = evaluate(EXPERT_2X, [5, 6], tmp_path / "whole.json", slots=2, baselines=False)
-    evaluate(EXPERT_2X, [5], tmp_path / "part.json", slots=1, baselines=False)
+    whole = evaluate(EXPERT_2X, [5, 6], tmp_path / "whole.json", slots=2, baselines=0)
+    evaluate(EXPERT_2X, [5], tmp_path / "part.json", slots=1, baselines=0)
     part = tmp_path / "part.jsonl"
     part.write_text(part.read_text() + '{"seed": 6, "ste')  # killed while it wrote
     ran = []
     resumed = evaluate(
-        EXPERT_2X, [5, 6], tmp_path / "part.json", slots=1, baselines=False, progress=lambda _, s, n: ran.append(len(s))
+        EXPERT_2X, [5, 6], tmp_path / "part.json", slots=1, baselines=0, progress=lambda _, s, n: ran.append(len(s))
     )
     assert ran == [1, 2]
     assert resumed == whole
@@ -164,10 +178,10 @@ def test_runs_at_1x_are_shared_and_extended(tmp_path: Path) -> None:
 
 
 def test_a_changed_scene_or_checkpoint_is_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluate(EXPERT_2X, [5], tmp_path / "a.json", baselines=False)
+    evaluate(EXPERT_2X, [5], tmp_path / "a.json", baselines=0)
     monkeypatch.setattr("speedtune_ros.evaluation.provenance.scene", lambda *_: "another")
     with pytest.raises(ConfigError, match="scene: .* there, 'another' asked"):
-        evaluate(EXPERT_2X, [5], tmp_path / "a.json", baselines=False)
+        evaluate(EXPERT_2X, [5], tmp_path / "a.json", baselines=0)
 
 
 def test_only_the_task_policy_s_own_files_are_its_fingerprint(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from speedtune_ros.data.shrink import shrink
 from speedtune_ros.errors import CheckpointError, InvalidInputError
 from speedtune_ros.policies.act import ActPolicy, load
-from speedtune_ros.policies.act_network import ActConfig, ActNetwork, place_code
+from speedtune_ros.policies.act_network import ActConfig, ActNetwork, Attention, place_code
 from speedtune_ros.policies.checkpoint import CheckpointCard, write_checkpoint
 from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState, TargetKind
 
@@ -188,6 +188,17 @@ def test_every_place_in_the_image_has_its_own_code() -> None:
     assert code.shape == (300, 48)
     distances = torch.cdist(code, code) + 10 * torch.eye(300)
     assert distances.min() > 0.05
+
+
+def test_attention_is_the_same_fused_and_written_out() -> None:
+    attention = Attention(24, 3)
+    queries, memory = torch.randn(2, 5, 24), torch.randn(2, 7, 24)
+    keep = torch.rand(2, 7) < 0.7
+    keep[:, 0] = True
+    for mask in (None, keep):
+        written_out = attention(queries, memory, mask)
+        with torch.inference_mode():
+            torch.testing.assert_close(attention(queries, memory, mask), written_out.detach())
 
 
 def test_hidden_targets_do_not_reach_the_style() -> None:
