@@ -20,9 +20,10 @@ from speedtune_ros.nodes.driver_port import DriverPort
 from speedtune_ros.nodes.node import StageNode, run
 from speedtune_ros.robots.driver import Driver, DriverState
 from speedtune_ros.robots.interbotix_config import InterbotixConfig
+from speedtune_ros.robots.measured_limits import MeasuredLimits, narrowed
 
 if TYPE_CHECKING:
-    from speedtune_ros.robots.robot import ManagedRobot
+    from speedtune_ros.robots.robot import Limits, ManagedRobot
 
 _BACKENDS = ("interbotix", "mujoco")
 
@@ -39,6 +40,10 @@ class ArmDriverConfig:
     episode_timeout_s: float = option(
         1.0, "a running episode holds if the episode node is silent so long", minimum=0.3, maximum=60.0
     )
+    limits: MeasuredLimits = field(default_factory=MeasuredLimits)
+    beat_timeout_s: float = option(
+        0.1, "a running episode holds while the retimer, a policy or the episode node is silent so long", minimum=0.05, maximum=60.0
+    )
     interbotix: InterbotixConfig = field(default_factory=InterbotixConfig)
 
 
@@ -49,6 +54,7 @@ class ArmDriverNode(LifecycleNodeMixin, StageNode[ArmDriverConfig]):
         StageNode.__init__(self, "arm_driver", ArmDriverConfig)
         LifecycleNodeMixin.__init__(self)
         self._robot = make_robot(self, self.config)
+        self._limits = self._narrowed()
         self._port: DriverPort | None = None
         self._cadence: Cadence | None = None
         self._failure: SpeedtuneError | None = None  # of the last transition
@@ -56,6 +62,14 @@ class ArmDriverNode(LifecycleNodeMixin, StageNode[ArmDriverConfig]):
         self._stamp_ns = 0  # of the last state published
         if self.config.autostart:
             self._autostart()
+
+    def _narrowed(self) -> Limits:
+        try:
+            return narrowed(self._robot.limits, self.config.limits, self.config.profile)
+        except SpeedtuneError:
+            self._robot.close()
+            self.destroy_node()
+            raise
 
     def _autostart(self) -> None:
         for transition in (self.trigger_configure, self.trigger_activate):
@@ -72,10 +86,12 @@ class ArmDriverNode(LifecycleNodeMixin, StageNode[ArmDriverConfig]):
             return self._failed(error)
         dt = 1.0 / self.config.rate_hz
         start = self._robot.posture()
-        driver = Driver(self._robot.limits, start, dt)
+        driver = Driver(self._limits, start, dt)
         if self._port is None:
-            recover = self._robot.recover
-            self._port = DriverPort(self, driver, start, self.config.episode_timeout_s, recover)
+            config, recover = self.config, self._robot.recover
+            self._port = DriverPort(
+                self, driver, start, config.episode_timeout_s, config.beat_timeout_s, recover
+            )
         else:
             self._port.driver = driver
         self._cadence = Cadence(dt, self.guarded(self._tick), "control")

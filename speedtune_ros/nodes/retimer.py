@@ -34,6 +34,7 @@ from speedtune_ros.registry import make_retimer
 from speedtune_ros.retiming.linear import RetimerConfig
 from speedtune_ros.retiming.retimer import Ceiling
 from speedtune_ros.retiming.scheduler import ChunkScheduler, SchedulerConfig
+from speedtune_ros.robots.measured_limits import MeasuredLimits, narrowed
 from speedtune_ros.robots.profiles import make_profile
 from speedtune_ros.sampling import sample
 
@@ -53,6 +54,8 @@ class RetimerNodeConfig:
         maximum=60.0,
     )
     operator_limit_max: float = option(10.0, "largest speed limit an operator may set", minimum=0.01, maximum=100.0)
+    lag_s: float = option(-1.0, "measured: arms trail their command so much; negative: the profile's", maximum=1.0)
+    limits: MeasuredLimits = field(default_factory=MeasuredLimits)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     retiming: RetimerConfig = field(default_factory=RetimerConfig)
 
@@ -67,8 +70,10 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         super().__init__("retimer", RetimerNodeConfig)
         config = self.config
         profile = make_profile(config.profile)
-        retimer = make_retimer(config.retimer, config.retiming, profile.limits.velocity)
-        self._scheduler = ChunkScheduler(retimer, config.scheduler, profile.lag)
+        limits = narrowed(profile.limits, config.limits, config.profile)
+        retimer = make_retimer(config.retimer, config.retiming, limits.velocity)
+        lag = profile.lag if config.lag_s < 0.0 else config.lag_s
+        self._scheduler = ChunkScheduler(retimer, config.scheduler, lag)
         patience = LOCKSTEP_PATIENCE if config.lockstep else 1.0
         self._timeout_s, self._silence_s = config.answer_timeout_s * patience, config.episode_timeout_s * patience
         self._heard = time.monotonic()  # of the episode node
@@ -88,6 +93,7 @@ class RetimerNode(StageNode[RetimerNodeConfig]):
         self.create_service(SetSpeedLimit, "retimer/set_speed_limit", self._set_limit)
         self.create_service(Trigger, "retimer/reset", self._reset)
         self.every(min(0.1, self._timeout_s / 2), self._watch)
+        self.beat()
 
     def _end(self) -> None:
         """No episode: nothing is asked and every answer is refused."""

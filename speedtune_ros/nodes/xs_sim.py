@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +25,7 @@ from speedtune_ros.robots.rendering import SceneRenderer
 from speedtune_ros.robots.xs_faults import FAULTS
 from speedtune_ros.robots.xs_heat import HeatConfig
 from speedtune_ros.robots.xs_motors import SimulatedMotors
-from speedtune_ros.robots.xs_plant import FollowerPlant, LeaderPlant
+from speedtune_ros.robots.xs_plant import BuildConfig, FollowerPlant, LeaderPlant
 from speedtune_ros.types import Episode
 
 _DT = 0.01  # [s], between joint states
@@ -42,6 +43,7 @@ class XsSimConfig:
         ("",), "cameras to render, each name:HEIGHTxWIDTH or name (480x640); an empty text for none"
     )
     camera_rate_hz: float = option(30.0, "frames a second of each camera", minimum=0.1, maximum=120.0)
+    camera_delay_s: float = option(0.0, "from what a camera sees to its frame", minimum=0.0, maximum=2.0)
     gripper: str = option("aloha_1", "the grippers mounted", choices=tuple(FOLLOWER_GRIPPERS))
     leaders: bool = option(True, "the leader arms too, without torque")
     torque: bool = option(True, "the followers hold when it starts, as Interbotix's bring-up leaves them")
@@ -51,6 +53,7 @@ class XsSimConfig:
     heat_rise: float = option(30.0, "a motor's rise under one ampere held for ever [K]", minimum=0.0, maximum=1000.0)
     heat_time_s: float = option(600.0, "time constant of that rise [s]", minimum=0.1, maximum=10000.0)
     bus: BusConfig = field(default_factory=BusConfig)
+    build: BuildConfig = field(default_factory=BuildConfig)
 
 
 class XsSimNode(StageNode[XsSimConfig]):
@@ -64,7 +67,7 @@ class XsSimNode(StageNode[XsSimConfig]):
         self._simulation.reset(Episode("", config.task, config.seed))
         gripper = follower_gripper(config.gripper)
         linkage = Linkage()
-        self._plant = FollowerPlant(self._simulation.robot, gripper.finger, linkage)
+        self._plant = FollowerPlant(self._simulation.robot, gripper.finger, linkage, config.build)
         self.arms = {arm: self._arm(arm, self._plant.start(arm), gripper.joint, linkage) for arm in FOLLOWERS}
         self._leaders: dict[str, LeaderPlant] = {}
         for arm in LEADERS if config.leaders else ():
@@ -91,6 +94,7 @@ class XsSimNode(StageNode[XsSimConfig]):
             torque=config.torque and not leads,
             modes=_LEADER_MODES if leads else (config.arm_mode, config.gripper_mode),
             heat=HeatConfig(config.ambient_c, config.heat_rise, config.heat_time_s),
+            speed=config.build.speed or np.inf,
         )
         return XsArm(f"{self.get_namespace().rstrip('/')}/{arm}", motors, linkage, config.bus)
 
@@ -99,7 +103,8 @@ class XsSimNode(StageNode[XsSimConfig]):
             return None
         self._frames = {name: self.publisher("camera/<name>/image_raw", image_topic(name)) for name in self._sizes}
         self._renderer = SceneRenderer(self._simulation.robot.model, self._sizes)
-        self._snapshot = self._simulation.robot.snapshot(), time.time_ns()
+        kept = round(self.config.camera_delay_s / _DT) + 1
+        self._snapshots = deque([(self._simulation.robot.snapshot(), time.time_ns())], maxlen=kept)
         camera = Cadence(1.0 / self.config.camera_rate_hz, self.guarded(self._shoot), "camera")
         camera.start()
         return camera
@@ -115,7 +120,7 @@ class XsSimNode(StageNode[XsSimConfig]):
             self.arms[arm].measure(*leader.measure(), dt)
         stamp_ns = time.time_ns()
         if self._camera is not None:
-            self._snapshot = self._simulation.robot.snapshot(), stamp_ns
+            self._snapshots.append((self._simulation.robot.snapshot(), stamp_ns))
         for xs_arm in self.arms.values():
             xs_arm.publish(stamp_ns)
 
@@ -127,7 +132,9 @@ class XsSimNode(StageNode[XsSimConfig]):
         return steps * _DT
 
     def _shoot(self) -> None:
-        snapshot, stamp_ns = self._snapshot
+        seen_ns = time.time_ns() - round(self.config.camera_delay_s * 1e9)
+        kept = list(self._snapshots)
+        snapshot, stamp_ns = next((shot for shot in reversed(kept) if shot[1] <= seen_ns), kept[0])
         for name, image in self._renderer.render(snapshot).items():
             self._frames[name].publish(encode(image, stamp_ns, name))
 

@@ -30,6 +30,9 @@ class SchedulerConfig:
     k_skip: int = option(10, "control ticks between inference requests", minimum=1, maximum=1000)
     inference: str = option("async", "infer while moving, or brake and wait at rest", choices=MODES)
     latency: float = option(0.0, "observation to hand-over [s]", minimum=0.0, maximum=10.0)
+    image_age: float = option(
+        0.0, "how old images are when they are observed: a chunk is shorter by it [s]", minimum=0.0, maximum=2.0
+    )
     measure_latency: bool = option(False, "measure the latency from hand-overs; `latency` is the first guess")
     operator_limit: float = option(100.0, "largest speed the operator allows", minimum=0.01, maximum=100.0)
     ensemble: bool = option(False, "average overlapping chunks (temporal ensembling)")
@@ -216,9 +219,12 @@ class ChunkScheduler:
         return ceiling
 
     def _latency_ceiling(self, speed: float, chunk: Chunk) -> float:
-        """The largest v <= speed with v * (L + max(L, P)) + brake_distance(v) <= k * dt; L is 0 at rest."""
-        latency = 0.0 if self._pauses else self.latency
-        wait = latency + max(latency, self.config.k_skip * CONTROL_DT_NS / 1e9)
+        """The largest v <= speed with v * (a + L + max(L, P)) + brake_distance(v) <= k * dt; a and L are 0 at rest.
+
+        a: age of the images. A chunk begins where its images were taken, so what has been done since is spent.
+        """
+        latency, age = (0.0, 0.0) if self._pauses else (self.latency, self.config.image_age)
+        wait = age + latency + max(latency, self.config.k_skip * CONTROL_DT_NS / 1e9)
         length = chunk.horizon * chunk.dt
         if speed * wait + self._retimer.brake_distance(speed) <= length:
             return speed

@@ -44,7 +44,8 @@ class Drive:
 class SimulatedMotors:
     """Seven motors, arm joints [rad] and gripper [rad of the motor]; `lower`, `upper` (7,): limits of goals.
 
-    torque: whether they hold when they start; mode: of arm and gripper then.
+    torque: whether they hold when they start; mode: of arm and gripper then; speed: of the arm joints at most, whatever
+    the firmware allows [rad/s].
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class SimulatedMotors:
         torque: bool = True,
         modes: tuple[str, str] = ("position", "current_based_position"),
         heat: HeatConfig,
+        speed: float = np.inf,
     ) -> None:
         self.lower, self.upper = lower, upper
         self.position, self.velocity = position.copy(), np.zeros(7)
@@ -66,6 +68,7 @@ class SimulatedMotors:
         self.torque = np.full(7, torque)
         self.errors = np.zeros(7, int)
         self.refused = 0  # goals outside the limits, which a motor ignores
+        self._speed = np.append(np.full(6, speed), np.inf)
         self._goal = position.copy()
         self._demand = position.copy()  # where the firmware's own ramp is
         self._strained: np.ndarray = np.zeros(7)  # [s] near the current limit
@@ -140,7 +143,7 @@ class SimulatedMotors:
 
     def drive(self, dt: float) -> Drive:
         """`dt` [s] on: the firmware moves its demand towards the goal no faster than Velocity_Limit."""
-        step = self._eeprom["Velocity_Limit"] * VELOCITY_UNIT * dt
+        step = np.minimum(self._eeprom["Velocity_Limit"] * VELOCITY_UNIT, self._speed) * dt
         self._demand += np.clip(self._goal - self._demand, -step, step)
         self._demand = np.where(self.torque, self._demand, self.position)
         holding = self.torque & np.array([mode in POSITION_MODES for mode in self.modes])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
 
 from speedtune_ros.aloha import ARM_JOINTS, SIDES
+from speedtune_ros.config import option
+from speedtune_ros.errors import ConfigError
 from speedtune_ros.robots.gripper import ALOHA_1_FOLLOWER, FingerRange, Linkage
 from speedtune_ros.robots.interbotix import FOLLOWERS, SLEEP
 from speedtune_ros.robots.mujoco_aloha import FINGERS, MujocoAloha
@@ -18,6 +21,27 @@ from speedtune_ros.robots.xs_motors import Drive
 _FREE_DAMPING = 0.15
 _JAM = 1e4  # [N m s/rad], damping of a jammed joint
 _LEADER_LAG = 0.05  # [s]
+# Of finger stops: MuJoCo's own would let the light fingers be pushed millimetres into them.
+_HARD_SOLREF, _HARD_SOLIMP = (0.004, 1.0), (0.999, 0.9999)
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """What sets one follower apart from another and no register tells: calibration has to find it."""
+
+    speed: float = option(
+        0.0, "arm joints cannot turn faster, as at a low voltage [rad/s]; 0: no bound but the firmware's", minimum=0.0
+    )
+    friction: tuple[float, ...] = option((0.0,) * 6, "dry friction of each arm joint [N m]", minimum=0.0, maximum=50.0)
+    stops: tuple[float, float] = option(
+        (0.0, 0.0), "where the left finger stops, closed and open [m]; 0, 0: as in the scene", minimum=0.0, maximum=0.1
+    )
+
+    def __post_init__(self) -> None:
+        if len(self.friction) != len(ARM_JOINTS):
+            raise ConfigError(f"friction: expected one of each of {', '.join(ARM_JOINTS)}, got {len(self.friction)}")
+        if any(self.stops) and self.stops[0] >= self.stops[1]:
+            raise ConfigError(f"stops: expected closed below open, got {self.stops[0]} and {self.stops[1]}")
 
 
 class Mechanics(NamedTuple):
@@ -34,7 +58,9 @@ class FollowerPlant:
     The scene's own fingers travel as ALOHA 1's: another gripper is scaled to them.
     """
 
-    def __init__(self, robot: MujocoAloha, finger: FingerRange, linkage: Linkage) -> None:
+    def __init__(
+        self, robot: MujocoAloha, finger: FingerRange, linkage: Linkage, build: BuildConfig = BuildConfig()
+    ) -> None:
         self.robot = robot
         self._finger, self._linkage = finger, linkage
         self._model, self._data = robot.model, robot.data
@@ -43,11 +69,23 @@ class FollowerPlant:
         self._stiffness = model.actuator_gainprm[:, 0].copy()
         self._damping = model.dof_damping.copy()
         self.jammed: set[tuple[str, int]] = set()  # arm and motor
+        self._apply(build)
         robot.reset()
         for index in self._arms.values():
             self._data.qpos[index.position[:6]] = SLEEP
             self._data.ctrl[index.actuator[:6]] = SLEEP
         robot.settle()
+
+    def _apply(self, build: BuildConfig) -> None:
+        for index in self._arms.values():
+            self._model.dof_frictionloss[index.velocity[:6]] = build.friction
+            if any(build.stops):
+                own, other = self._model.dof_jntid[[index.velocity[6], index.mirror_velocity]]
+                stops = [ALOHA_1_FOLLOWER.position(self._finger.normalise(stop)) for stop in build.stops]
+                self._model.jnt_range[own] = stops
+                self._model.jnt_range[other] = [-stops[1], -stops[0]]
+                self._model.jnt_solref[[own, other]] = _HARD_SOLREF
+                self._model.jnt_solimp[[own, other], :2] = _HARD_SOLIMP
 
     def start(self, arm: str) -> np.ndarray:
         """Where the motors of `arm` are now: (7,) [rad]."""

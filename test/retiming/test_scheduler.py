@@ -214,6 +214,12 @@ class TestCeilings:
         assert speed == pytest.approx(2.0 / 0.35)
         assert limit == "latency"
 
+    def test_old_images_shorten_the_chunk(self) -> None:
+        # v * (0.3 + 0.1 + 0.2) + v * 0.05 <= 2
+        speed, limit = self.ceiling(9.0, latency=0.1, image_age=0.3)
+        assert speed == pytest.approx(2.0 / 0.65)
+        assert limit == "latency"
+
     def test_waiting_at_rest_costs_no_path(self) -> None:
         speed, limit = self.ceiling(9.0, latency=0.4, inference="sync")
         assert speed == pytest.approx(2.0 / 0.25)

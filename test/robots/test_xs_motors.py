@@ -25,6 +25,12 @@ def test_the_demand_climbs_at_the_firmware_s_limit():
     np.testing.assert_allclose(demands, [step, 2 * step, 3 * step, 1.0, 1.0])
 
 
+def test_arm_joints_are_no_faster_than_their_build_allows():
+    motors = make(speed=0.5)
+    motors.command(ALL, np.full(7, 1.0))
+    np.testing.assert_allclose(motors.drive(0.1).goal[[0, 6]], [0.05, 131 * 0.229 * 2.0 * np.pi / 60.0 * 0.1])
+
+
 @pytest.mark.parametrize("goal", [2.1, np.nan, -np.inf])
 def test_a_goal_outside_its_limits_is_ignored_by_that_motor(goal):
     motors = make()
