@@ -42,7 +42,10 @@ class ArmDriverConfig:
     )
     limits: MeasuredLimits = field(default_factory=MeasuredLimits)
     beat_timeout_s: float = option(
-        0.1, "a running episode holds while the retimer, a policy or the episode node is silent so long", minimum=0.05, maximum=60.0
+        0.1,
+        "a running episode holds while the retimer, a policy or the episode node is silent so long",
+        minimum=0.05,
+        maximum=60.0,
     )
     interbotix: InterbotixConfig = field(default_factory=InterbotixConfig)
 

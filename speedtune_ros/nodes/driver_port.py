@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -17,11 +18,17 @@ from speedtune_ros.errors import SpeedtuneError
 from speedtune_ros.nodes.conversions import joints_to_message, to_ns, to_stamp, trajectory_from_message
 from speedtune_ros.nodes.node import StageNode
 from speedtune_ros.nodes.refusal import Refused
+from speedtune_ros.nodes.stage_watch import StageWatch
 from speedtune_ros.robots.driver import Driver, DriverState, DriverTick
 from speedtune_ros.robots.health import HEALTHY, Health, Rung
 from speedtune_ros.types import RobotState, Trajectory
 
 MOVING = (EpisodeStatus.PREPARING, EpisodeStatus.RUNNING)
+# Without these nothing good can come while arms move.
+_NEEDED = {
+    EpisodeStatus.PREPARING: ("episode",),
+    EpisodeStatus.RUNNING: ("episode", "retimer", "task_policy", "speed_policy"),
+}
 _EARLIEST_S = 1.0  # a trajectory that began longer ago belongs to another time
 _LATEST_S = 2.0
 
@@ -40,6 +47,7 @@ class DriverPort:
 
     Callbacks come from the executor, `tick` from the control thread: one lock holds the driver.
     silence_s: without a word from the episode node for so long, a running episode holds [s of a steady clock];
+    beat_timeout_s: the arms hold while a stage they need has sent no beat for so long [s]; None: beats are not minded;
     recover: makes the arms fit to move again before a fault is cleared, and returns where they are (14,).
     """
 
@@ -49,6 +57,7 @@ class DriverPort:
         driver: Driver,
         start: np.ndarray,
         silence_s: float,
+        beat_timeout_s: float | None = None,
         recover: Callable[[], np.ndarray] | None = None,
     ) -> None:
         self.driver = driver
@@ -65,6 +74,8 @@ class DriverPort:
         self._silence_s = silence_s
         self._heard = time.monotonic()  # of the episode node
         self._silent = False
+        self._stages = None if beat_timeout_s is None else StageWatch(beat_timeout_s)
+        self._gone: tuple[str, ...] = ()
         self._known: set[tuple[str, str]] = set()  # troubles told
         self._taken = ("", -1, -1)  # episode, sequence and start of the last trajectory
         self._node = node
@@ -74,6 +85,8 @@ class DriverPort:
         self._status = node.publisher("driver_status")
         node.listen("trajectory", self._take)
         node.listen("episode_status", self._follow)
+        if self._stages is not None:
+            node.listen("alive", self._hear)
         node.create_service(Trigger, "driver/stop", self._stop)
         node.create_service(Trigger, "driver/clear_stop", self._clear_stop)
 
@@ -108,7 +121,7 @@ class DriverPort:
                 self._node.fail(trouble.name, str(trouble))
         self._known = {(trouble.name, trouble.where) for trouble in health.troubles}
         self.health = health
-        self.driver.suspend(health.at(Rung.HOLD))
+        self.driver.suspend((*health.at(Rung.HOLD), *self._mind_stages()))
         if faults := health.at(Rung.FAULT):
             self.driver.fail(faults)
 
@@ -185,6 +198,21 @@ class DriverPort:
         self._silent = True
         self.driver.hold()
         self._node.fail("episode_silent", f"no episode status for {silence:.1f} s: holding")
+
+    def _hear(self, beat: Header) -> None:
+        with self.lock:
+            if self._stages is not None:
+                self._stages.hear(beat.frame_id, time.monotonic())
+
+    def _mind_stages(self) -> tuple[str, ...]:
+        """The stages that are gone and needed now; each is counted once."""
+        if self._stages is None:
+            return ()
+        gone = self._stages.gone(_NEEDED.get(self.current.phase, ()), time.monotonic())
+        for text in set(gone) - set(self._gone):
+            self._node.fail("stage_gone", f"{text}: holding")
+        self._gone = gone
+        return gone
 
     def _stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self.lock:

@@ -55,6 +55,7 @@ class EpisodeNode(StageNode[EpisodeConfig]):
             self._serve(MoveArms, "move_arms", self._move_arms),
         ]
         self._publish(EpisodeStatus.IDLE)
+        self.beat()
         self._blocking.start()
 
     def _serve(self, action: Any, name: str, execute: Any) -> ActionServer:

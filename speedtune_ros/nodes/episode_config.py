@@ -30,6 +30,9 @@ class EpisodeConfig:
     )
     move_tolerance_rad: float = option(
         0.15, "a move succeeds within this distance of its goal", minimum=0.001, maximum=3.0
+    driver_timeout_s: float = option(
+        0.3, "the same for real arms, whose driver never waits", minimum=0.05, maximum=600.0
+    )
     )
     move_speed_rad_s: float = option(0.5, "joint speed of the move to the start pose", minimum=0.01, maximum=3.0)
     move_speed_max_rad_s: float = option(1.5, "largest joint speed a move may ask for", minimum=0.01, maximum=3.14)

@@ -33,6 +33,8 @@ class EpisodeWatch:
 
     def __init__(self, node: StageNode[Any], config: EpisodeConfig) -> None:
         self._config = config
+        real = config.robot == "real"
+        self._silence_s = config.driver_timeout_s if real else config.silence_timeout_s
         self._changed = threading.Condition()
         self.driver: DriverStatus | None = None
         self.stamp_ns = 0
@@ -138,11 +140,11 @@ class EpisodeWatch:
 
     def trouble(self) -> str:
         """What ends anything at once: a stop, a fault, silence."""
-        driver, config = self.driver, self._config
+        driver = self.driver
         if self._abandoned:
             return self._abandoned
         silence = time.monotonic() - self._heard
-        if silence > config.silence_timeout_s:
+        if silence > self._silence_s:
             return f"fault: no driver status for {silence:.1f} s"
         if driver is None or driver.episode_id != self._episode_id:
             return ""
@@ -156,7 +158,8 @@ class EpisodeWatch:
 
     def _stalled(self) -> str:
         config = self._config
-        said = f" ({self._refusal})" if self._refusal else ""
+        why = self._refusal or (", ".join(self.driver.faults) if self.driver is not None else "")
+        said = f" ({why})" if why else ""
         if self._moved_ns is None:
             waited = time.monotonic() - self._started
             return f"fault: no first trajectory for {waited:.0f} s{said}" if waited > config.start_timeout_s else ""

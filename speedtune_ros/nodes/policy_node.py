@@ -66,6 +66,7 @@ class PolicyNode(StageNode[P]):
         )
         self.listen("episode_status", self._follow)
         self.listen("inference_request", self._ask)
+        self.beat()
 
     def warm_up(self) -> None:
         """What takes long the first time, in the thread that infers."""

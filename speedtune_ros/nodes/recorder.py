@@ -25,6 +25,7 @@ from speedtune_ros.provenance import versions
 _FLUSH_S = 0.5  # what a killed recorder loses at most
 _MESSAGES, _IMAGES = 1000, 100  # that may wait for their turn, of each topic
 _PATTERN = "camera/<name>/image_raw"
+_BEATS = "alive"  # who fell silent is in driver_status, and listening would make every node beat
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class RecorderNode(StageNode[RecorderConfig]):
         self._writer = BagWriter(path, self._known, quality, self._provenance)
         self._messages = 0
         self._waiting: list[tuple[Subscription, Callable[..., None]]] = []
-        for topic in TOPICS:
+        for topic in (name for name in TOPICS if name != _BEATS):
             names = [image_topic(c.split(":")[0]) for c in config.cameras if c] if topic == _PATTERN else [topic]
             for name in names:
                 self._record(topic, name)

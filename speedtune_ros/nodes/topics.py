@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory
 
 from speedtune_msgs.msg import (
@@ -40,6 +41,7 @@ LATCHED = _profile(10, latched=True)
 IMAGE_OFFERED = _profile(5)
 IMAGE_LATEST = _profile(1, reliable=False)
 CLOCK = _profile(100, reliable=False)
+BEATS = _profile(10, reliable=False)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ TOPICS: dict[str, Topic] = {
     "driver_status": _topic(DriverStatus, TICKS),
     "episode_status": _topic(EpisodeStatus, LATCHED),
     "sim_status": _topic(SimStatus, TICKS),
+    "alive": _topic(Header, BEATS),
     "/clock": _topic(Clock, CLOCK),
     "/diagnostics": _topic(DiagnosticArray, EVENTS),
 }

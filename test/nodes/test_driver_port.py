@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import rclpy
+from std_msgs.msg import Header
 
 from speedtune_msgs.msg import EpisodeStatus
 from speedtune_ros.aloha import CONTROL_DT_NS, start_pose
+from speedtune_ros.errors import InvalidInputError
 from speedtune_ros.nodes import arm_driver, driver_port, simulated_arms
 from speedtune_ros.nodes.arm_driver import ArmDriverNode
 from speedtune_ros.nodes.conversions import to_stamp, trajectory_to_message
@@ -48,6 +50,9 @@ class Arms:
         message.header.frame_id = f"{episode_id}#{sequence}"
         self.port._take(message)
         return move
+
+    def beat(self, name):
+        self.port._hear(Header(frame_id=name))
 
     def tick(self, count=1):
         """Ticks of 20 ms on both clocks; the last."""
@@ -116,6 +121,41 @@ def test_a_silent_episode_node_holds_a_running_episode_until_it_speaks(arms):
     arms.tell(EpisodeStatus.RUNNING)
     arms.send(1, speed=0.2)
     assert arms.tick(5).state == DriverState.TRACKING
+
+
+STAGES = ("episode", "retimer", "task_policy", "speed_policy")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_is_gone_holds_a_running_episode_until_it_is_back(arms, stage):
+    arms.tell(EpisodeStatus.RUNNING)
+    arms.send()
+    for name in STAGES:
+        arms.beat(name)
+    assert arms.tick(5).state == DriverState.TRACKING
+    for name in set(STAGES) - {stage}:
+        arms.beat(name)
+    held = arms.tick(2)  # 0.14 s after its last beat
+    assert (held.state, held.faults) == (DriverState.HOLDING, (f"{stage} is gone",))
+    assert arms.node.counts["refused.stage_gone"] == 1
+    with pytest.raises(InvalidInputError, match=f"the driver holds: {stage} is gone"):
+        arms.send(1)
+    for name in STAGES:
+        arms.beat(name)
+    np.testing.assert_array_equal(arms.tick(2).command, held.command)  # what was playing is dropped
+    arms.send(2)
+    assert arms.tick(2).state == DriverState.TRACKING
+
+
+def test_a_move_needs_the_episode_node_alone(arms):
+    arms.tell(EpisodeStatus.PREPARING)
+    for name in STAGES:
+        arms.beat(name)
+    arms.send(speed=0.2)
+    arms.tick(2)
+    arms.beat("episode")
+    assert arms.tick(4).state == DriverState.TRACKING  # policies and retimer are silent
+    assert arms.tick(3).faults == ("episode is gone",)
 
 
 def test_a_move_needs_no_word_from_the_episode_node(arms):

@@ -41,9 +41,9 @@ QUICK = ("nan_read", "overload", "jam")
 def running(unhurried, graph, client):
     graph.start("xs_sim", leaders=False)
     # A loaded machine may be silent for seconds by itself.
-    patience = {"interbotix__feedback__hold_s": 4.0, "interbotix__feedback__fault_s": 6.0}
+    patience = {"interbotix__feedback__hold_s": 4.0, "interbotix__feedback__fault_s": 6.0, "beat_timeout_s": 20.0}
     graph.start("arm_driver", episode_timeout_s=20.0, interbotix__bring_up__timeout_s=40.0, **patience)
-    graph.start("episode", robot="real", silence_timeout_s=20.0, settle_s=1.0)
+    graph.start("episode", robot="real", driver_timeout_s=20.0, settle_s=1.0)
     client.hear("driver_status", "joint_states", "command", "/diagnostics")
     client.until(lambda: client.heard["driver_status"] and status(client).state == DriverStatus.HOLDING, "the driver")
     client.until(lambda: client.diagnostics("episode"), "the episode node")

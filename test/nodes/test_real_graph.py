@@ -23,11 +23,12 @@ def running(unhurried, graph, client):
     graph.start(
         "arm_driver",
         episode_timeout_s=20.0,
+        beat_timeout_s=20.0,
         interbotix__bring_up__timeout_s=50.0,
         interbotix__feedback__hold_s=4.0,
         interbotix__feedback__fault_s=15.0,
     )
-    graph.start("episode", robot="real", profile="hardware", silence_timeout_s=20.0, stall_timeout_s=20.0)
+    graph.start("episode", robot="real", profile="hardware", driver_timeout_s=20.0, stall_timeout_s=20.0)
     graph.start("retimer", profile="hardware", **PATIENT)
     graph.start("task_policy", policy="expert", profile="hardware")
     graph.start("speed_policy", speed="2")

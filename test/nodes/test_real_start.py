@@ -15,8 +15,8 @@ pytestmark = pytest.mark.ros
 
 @pytest.fixture(scope="module", autouse=True)
 def running(graph, client):
-    graph.start("arm_driver", backend="mujoco", profile="act", episode_timeout_s=20.0)
-    graph.start("episode", robot="real", silence_timeout_s=20.0)
+    graph.start("arm_driver", backend="mujoco", profile="act", episode_timeout_s=20.0, beat_timeout_s=20.0)
+    graph.start("episode", robot="real", driver_timeout_s=20.0)
     client.hear("driver_status", "/diagnostics")
     for node in graph.processes:
         client.until(lambda node=node: client.diagnostics(node), f"diagnostics of {node}")
