@@ -9,18 +9,16 @@ from __future__ import annotations
 import array
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
 
 from speedtune_ros.nodes import INTERBOTIX, require
-from speedtune_ros.nodes.conversions import to_ns
+from speedtune_ros.nodes.arm_feed import ArmFeed
 from speedtune_ros.robots.bring_up import BringUpError, Group
 from speedtune_ros.robots.feedback import FeedbackMonitor, Reading
-from speedtune_ros.robots.interbotix import ALL_GROUP, ARM_GROUP, FINGERS, GRIPPER, JOINTS
+from speedtune_ros.robots.interbotix import ALL_GROUP, ARM_GROUP, GRIPPER
 
 require("interbotix_xs_msgs", INTERBOTIX)
 
@@ -49,12 +47,10 @@ class InterbotixLink:
     def __init__(self, node: Node, arm: str, monitor: FeedbackMonitor, patience_s: float) -> None:
         self.arm, self.monitor = arm, monitor
         self._patience_s = patience_s
-        self.lock = threading.Lock()  # the monitor is fed by the node's thread and asked by the control thread
-        self._order: list[int] | None = None
         self._group = node.create_publisher(JointGroupCommand, f"{arm}/commands/joint_group", 10)
         self._single = node.create_publisher(JointSingleCommand, f"{arm}/commands/joint_single", 10)
         self._clients = {name: node.create_client(kind, f"{arm}/{name}") for name, kind in SERVICES.items()}
-        node.create_subscription(JointState, f"{arm}/joint_states", self._hear, 10)
+        self.lock = ArmFeed(node, arm, monitor).lock  # fed by the node's thread and asked by the control thread
 
     def command(self, joints: np.ndarray) -> None:
         """Send the arm to joints (7,) [rad], the gripper's being its motor's."""
@@ -138,27 +134,3 @@ class InterbotixLink:
                 raise BringUpError(f"{self.arm}: no good joint state within {self._patience_s:g} s")
             time.sleep(0.005)
         return last
-
-    def _hear(self, message: JointState) -> None:
-        if self._order is None:
-            self._order = _order(message.name)
-        positions = np.asarray(message.position)[self._order]
-        joints = slice(0, len(JOINTS))
-        reading = Reading(
-            positions[joints],
-            float(positions[-1]),
-            np.asarray(message.velocity)[self._order][joints],
-            np.asarray(message.effort)[self._order][joints],
-            to_ns(message.header.stamp),
-        )
-        with self.lock:
-            self.monitor.accept(reading, time.monotonic())
-
-
-def _order(names: Sequence[str]) -> list[int]:
-    """Where the seven joints and the left finger are. Raises BringUpError."""
-    wanted = (*JOINTS, FINGERS[0])
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise BringUpError(f"joint states: missing {', '.join(missing)}; got {', '.join(names)}")
-    return [list(names).index(name) for name in wanted]

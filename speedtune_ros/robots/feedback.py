@@ -12,6 +12,7 @@ from speedtune_ros.config import option
 from speedtune_ros.robots.health import Rung, Trouble
 
 _FAILED_READ = 1e-3  # [rad]: so near to -pi in every joint
+_MOVING = 0.1  # [rad/s]: a joint that says it is so fast passes an encoder count within 16 ms
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class FeedbackConfig:
     fault_s: float = option(1.0, "no good joint state for so long: fault", minimum=0.1, maximum=60.0)
     frozen_s: float = option(
         0.25,
-        "joint states that never change for so long, while the arm is sent elsewhere, are frozen",
+        "joint states that never change for so long, while the arm is sent elsewhere or says it moves, are frozen",
         minimum=0.05,
         maximum=5.0,
     )
@@ -104,14 +105,18 @@ class FeedbackMonitor:
         if same is None or any((a != b).any() for a, b in zip(_values(same), _values(reading))):
             self._same, self._parted, self._commanded = reading, None, self._command
             return False
-        if self._commanded is None or self._command is None:
-            return False
-        if self._parted is None and np.abs(self._command - self._commanded).max() > self._config.frozen_rad:
+        if self._parted is None and (self._sent_elsewhere() or np.abs(reading.velocity).max() > _MOVING):
             self._parted = now
         if self._parted is None or now - self._parted < self._config.frozen_s:
             return False
         self._good_at = min(self._good_at, self._parted)
         return True
+
+    def _sent_elsewhere(self) -> bool:
+        """Whether the command has gone on since the readings began to be the same."""
+        if self._commanded is None or self._command is None:
+            return False
+        return bool(np.abs(self._command - self._commanded).max() > self._config.frozen_rad)
 
     def _error(self) -> float:
         """How far the arm is from its command [rad], largest over arm joints."""

@@ -91,6 +91,14 @@ def test_frozen_while_moving_holds_first(arm):
     assert found == [("frozen", Rung.HOLD)]
 
 
+def test_values_that_say_motion_and_never_change_are_frozen():
+    arm = Arm()  # one that nobody sends anywhere, as a leader
+    assert arm.hear(1.0, moving=False, velocity=np.r_[0.05, np.zeros(6)]) == []  # slower than its encoder can tell
+    assert arm.hear(0.2, velocity=np.full(7, 1.0)) == []
+    assert arm.hear(0.2, moving=False, velocity=np.full(7, 1.0)) == []
+    assert arm.hear(0.1, moving=False, velocity=np.full(7, 1.0)) == [("frozen", Rung.HOLD)]
+
+
 def test_an_arm_that_does_not_follow(arm):
     arm.monitor.commanded(np.r_[0.0, 0.8, np.zeros(5)])
     assert arm.hear(0.3) == []
