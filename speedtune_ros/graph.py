@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from speedtune_ros.aloha import CAMERAS
 from speedtune_ros.config import check_parameters
 from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
+from speedtune_ros.presets import DEFAULT_TASK, Preset, preset_names, read_preset, task_arguments
 from speedtune_ros.registry import make_speed_policy, policy_cameras
 from speedtune_ros.retiming.retimer import FACTORIES as RETIMERS
 from speedtune_ros.share import share_path
@@ -41,12 +42,23 @@ ARGUMENTS = (
         "whether simulated Interbotix arms and cameras stand in for the real ones, to robot:=real",
         SWITCH,
     ),
-    Argument("task", "transfer_cube", "what is to be done", tuple(sorted(TASKS))),
+    Argument(
+        "preset",
+        "",
+        f"a task of real arms with its cameras and limits: {', '.join(preset_names())}, or the path of a ROS parameter "
+        "file like config/presets/<name>.yaml; laid over config/<node>.yaml",
+    ),
+    Argument(
+        "task",
+        "auto",
+        f"what is to be done; `auto` is the preset's task, or without one {DEFAULT_TASK}",
+        ("auto", *sorted(TASKS)),
+    ),
     Argument(
         "policy",
         "act",
-        "who predicts chunks: `act` (the shipped checkpoint), the path of a checkpoint folder, or in simulation "
-        "`expert`, which is scripted",
+        "who predicts chunks: `act` (the shipped checkpoint), the path of a checkpoint folder, in simulation `expert`, "
+        "which is scripted, or `rehearsal`, a slow motion above the table",
     ),
     Argument(
         "speed",
@@ -70,7 +82,7 @@ ARGUMENTS = (
         "cameras",
         "auto",
         f"comma-separated cameras, each name or name:HEIGHTxWIDTH, as {', '.join(CAMERAS)}; `auto` for those the "
-        "policy sees, `none` for none",
+        "policy sees and the preset has, `none` for none",
     ),
     Argument("record", "false", "whether to write a bag (rosbag2, MCAP) of everything", SWITCH),
     Argument("bag", "", "folder of that bag; empty: the recorder names it by the time of day"),
@@ -119,7 +131,7 @@ NODES = (
         },
         when=_SIM,
     ),
-    Node("xs_sim", "xs_sim", {"task": "task", "cameras": "cameras"}, when={**_REAL, "xs_sim": "true"}),
+    Node("xs_sim", "xs_sim", {"task": "scene", "cameras": "cameras"}, when={**_REAL, "xs_sim": "true"}),
     Node("arm_driver", "arm_driver", {"profile": "dynamics"}, when=_REAL),
     Node("camera", "camera", when={**_REAL, "xs_sim": "false"}, per_camera=True),
     Node(
@@ -167,7 +179,10 @@ def arguments(robot: str = "sim", robots: tuple[str, ...] = ("sim", "real")) -> 
 
 
 def resolve(given: Mapping[str, str]) -> dict[str, str]:
-    """Every launch argument's value, defaults filled in. Raises ConfigError, InvalidInputError, UnknownNameError."""
+    """Every launch argument's value, defaults filled in, and the `scene` of simulated arms.
+
+    Raises ConfigError, InvalidInputError, UnknownNameError.
+    """
     known = {argument.name: argument for argument in ARGUMENTS}
     for name in given:
         if name not in known:
@@ -186,18 +201,22 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
         make_speed_policy(values["speed"])  # refuses a bad speed before anything starts
     if values["params"]:
         check_parameters(values["params"])
+    preset = read_preset(values["preset"]) if values["preset"] else None
+    values |= task_arguments(values, preset)
     if values["cameras"] == "auto":
-        values["cameras"] = _policy_cameras(values)
+        values["cameras"] = _seen(values, preset)
     return values
 
 
-def _policy_cameras(values: Mapping[str, str]) -> str:
-    """What the policy sees, as a launch argument; the `top` camera where its node will have to say what is wrong."""
+def _seen(values: Mapping[str, str], preset: Preset | None) -> str:
+    """What the policy sees and the preset has, as a launch argument; without either, the `top` camera where the
+    policy's node will have to say what is wrong."""
+    sizes = dict(cameras(",".join(preset.cameras))) if preset else {}
     try:
-        sizes = policy_cameras(values["policy"], values["task"], values["dynamics"])
+        sizes |= policy_cameras(values["policy"], values["task"], values["dynamics"])
     except (CheckpointError, UnknownNameError):
-        return "top"
-    return ",".join(f"{name}:{height}x{width}" for name, (height, width) in sizes.items()) or "none"
+        sizes = sizes or {"top": None}
+    return ",".join(name if size is None else f"{name}:{size[0]}x{size[1]}" for name, size in sizes.items()) or "none"
 
 
 def processes(given: Mapping[str, str]) -> tuple[Process, ...]:
@@ -207,7 +226,7 @@ def processes(given: Mapping[str, str]) -> tuple[Process, ...]:
     for node in NODES:
         if any(values[name] != value for name, value in node.when.items()):
             continue
-        files = (str(share_path(node.parameter_file)), *filter(None, [values["params"]]))
+        files = (str(share_path(node.parameter_file)), *filter(None, [values["preset"], values["params"]]))
         chosen = {name: _typed(argument, values[argument]) for name, argument in node.parameters.items()}
         process = Process(
             node.name,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speedtune_ros.errors import CheckpointError, UnknownNameError
+from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
     from speedtune_ros.policies.policy import Policy
@@ -24,33 +24,45 @@ if TYPE_CHECKING:
 
 # Shipped checkpoints lie in CHECKPOINTS/<task>/<profile>/<policy>.
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+SCRIPTED = ("expert", "rehearsal")  # policies without a checkpoint
 
 
 def make_task(name: str) -> Task:
-    """The task called `name`. Raises UnknownNameError."""
+    """The simulated task called `name`. Raises ConfigError for a task of real arms, else UnknownNameError."""
+    from speedtune_ros.presets import preset_names
     from speedtune_ros.tasks.task import TASKS
 
+    if name not in TASKS and name in preset_names():
+        raise ConfigError(
+            f"task '{name}' is one of real arms (config/presets/{name}.yaml): it has no scene, no scripted expert and "
+            f"no reward; expected a simulated task: {', '.join(sorted(TASKS))}"
+        )
     return _named("task", name, TASKS)()
 
 
 def make_policy(spec: str, task: Task | str, profile: str = "act") -> Policy:
-    """`expert`, the name of a shipped policy (`act`), or the path of a checkpoint, for `task` in `profile`.
+    """`expert`, `rehearsal`, a shipped policy (`act`) or the path of a checkpoint, for `task` in `profile`.
 
-    Raises UnknownNameError, and CheckpointError if the checkpoint is of another task or profile.
+    The expert alone needs a simulated task. Raises UnknownNameError, ConfigError, and CheckpointError if the checkpoint
+    is of another task or profile.
     """
     from speedtune_ros.policies.checkpoint import read_card
     from speedtune_ros.policies.policy import LOADERS
     from speedtune_ros.robots.profiles import make_profile
 
-    task = make_task(task) if isinstance(task, str) else task
     make_profile(profile)  # an unknown profile has no checkpoint either, but deserves its own message
     if spec == "expert":
         from speedtune_ros.expert import ExpertPolicy
 
-        return ExpertPolicy(task, profile)
-    folder = checkpoint_folder(spec, task.name, profile)
+        return ExpertPolicy(make_task(task) if isinstance(task, str) else task, profile)
+    name = task if isinstance(task, str) else task.name
+    if spec == "rehearsal":
+        from speedtune_ros.rehearsal import rehearsal
+
+        return rehearsal(name, profile)
+    folder = checkpoint_folder(spec, name, profile)
     loader = spec if spec in LOADERS else read_card(folder).policy
-    return _named("policy", loader, LOADERS)(folder, task.name, profile)
+    return _named("policy", loader, LOADERS)(folder, name, profile)
 
 
 def checkpoint_folder(spec: str, task: str, profile: str) -> Path:
@@ -61,17 +73,17 @@ def checkpoint_folder(spec: str, task: str, profile: str) -> Path:
         return shipped_checkpoint(spec, task, profile)
     if Path(spec).is_dir():
         return Path(spec)
-    raise UnknownNameError("policy, and no such checkpoint folder", spec, ["expert", *LOADERS])
+    raise UnknownNameError("policy, and no such checkpoint folder", spec, [*SCRIPTED, *LOADERS])
 
 
 def policy_cameras(spec: str, task: str, profile: str) -> dict[str, tuple[int, int]]:
-    """The (height, width) of each camera the policy sees, from its card alone; none for the expert.
+    """The (height, width) of each camera the policy sees, from its card alone; none for a scripted one.
 
     Raises UnknownNameError, CheckpointError.
     """
     from speedtune_ros.policies.checkpoint import read_card
 
-    return {} if spec == "expert" else dict(read_card(checkpoint_folder(spec, task, profile)).cameras)
+    return {} if spec in SCRIPTED else dict(read_card(checkpoint_folder(spec, task, profile)).cameras)
 
 
 def shipped_checkpoint(policy: str, task: str, profile: str) -> Path:

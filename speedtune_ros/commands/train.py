@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from speedtune_ros.live.arguments import add_live_arguments
+from speedtune_ros.presets import preset_names, preset_path
 
 HELP = "train a task policy from demonstrations, or a speed policy for one"
 
@@ -26,7 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     speed.add_argument("--task", help="task (default: as configured)")
     speed.add_argument("--policy", help="task policy: expert, act (the shipped one) or a checkpoint's path")
     speed.add_argument("--dynamics", help="dynamics profile (default: as configured)")
-    speed.add_argument("--preset", default="", help="a block of the file whose values go on top, such as paper")
+    words = f"what goes on top: a block of the file, such as paper, or a task's preset: {', '.join(preset_names())}"
+    speed.add_argument("--preset", default="", help=words)
     _add_common(speed, "config/train_speed.yaml", "reward.alpha=0.02")
     add_live_arguments(speed)
 
@@ -50,7 +52,10 @@ def train_config(preset: str, path: Path | None, settings: list[str]) -> Any:
 
 
 def speed_config(path: Path | None, settings: Sequence[str], preset: str = "") -> Any:
-    """The TrainSpeedConfig of a file, with the preset's block and then single settings on top. Raises ConfigError."""
+    """The TrainSpeedConfig of a file, with the preset's block and then single settings on top. Raises ConfigError.
+
+    preset: a block of that file, or the name or path of a task's preset.
+    """
     from speedtune_ros.config import build, merge, read_parameters
     from speedtune_ros.share import share_path
     from speedtune_ros.training.train_speed import TrainSpeedConfig
@@ -58,7 +63,9 @@ def speed_config(path: Path | None, settings: Sequence[str], preset: str = "") -
     path = path or share_path("config/train_speed.yaml")
     values = read_parameters(path, "train_speed")
     if preset:
-        values = merge(values, read_parameters(path, preset))
+        of_task = preset in preset_names() or Path(preset).is_file()
+        over = read_parameters(preset_path(preset), "train_speed") if of_task else read_parameters(path, preset)
+        values = merge(values, over)
     return build(TrainSpeedConfig, {**values, **_parsed(settings)}, str(path))
 
 

@@ -84,12 +84,16 @@ def summarise(
     samples: Sequence[EpisodeSample],
     baseline: Sequence[EpisodeSample] | None,
     demonstrations: Sequence[EpisodeSample] | None,
+    nominal: int | None = None,
 ) -> dict[str, Any]:
-    """The figures of `samples`, every key of the JSON; what cannot be computed is None."""
+    """The figures of `samples`, every key of the JSON; what cannot be computed is None.
+
+    nominal: control steps of a demonstration, where the task is not a simulated one.
+    """
     from speedtune_ros.registry import make_task
 
     rate = metrics.wilson(sum(s.success for s in samples), len(samples))
-    nominal = make_task(config.task).episode_steps
+    nominal = nominal or make_task(config.task).episode_steps
     jumps = [jump for sample in samples for jump in sample.handover_jumps_rad]
     figures = {
         "success_rate": metrics.success_rate(samples),

@@ -19,6 +19,9 @@ PAPER: dict[str, dict[str, PaperFigure]] = {
         "transfer_cube": PaperFigure(3.81, 0.979),
         "tea_bag": PaperFigure(2.99, 0.742),
         "insertion": PaperFigure(2.42, 0.622),
+        "tea_bag_disposal": PaperFigure(2.86, 0.60),  # the real ones: 20 episodes each
+        "food_preparation": PaperFigure(2.65, 0.55),
+        "almond_pouring": PaperFigure(2.50, 0.55),
     },
     "expert": {
         "transfer_cube": PaperFigure(3.86, 0.98),

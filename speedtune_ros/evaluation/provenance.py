@@ -27,13 +27,13 @@ def resolved(config: EvaluationConfig) -> dict[str, Any]:
 
 
 def fingerprint(config: EvaluationConfig) -> str:
-    """A digest of the checkpoint's two files, not of what else lies in its folder; empty for the expert.
+    """A digest of the checkpoint's two files, not of what else lies in its folder; empty for a scripted one.
 
     Raises CheckpointError if a shipped one is missing.
     """
     from speedtune_ros import registry
 
-    if config.policy == "expert":
+    if config.policy in registry.SCRIPTED:
         return ""
     return digest(registry.checkpoint_folder(config.policy, config.task, config.dynamics))
 
@@ -53,7 +53,7 @@ def speed_fingerprint(config: EvaluationConfig) -> str:
     if argument:
         return digest(Path(argument))
     policy = config.policy
-    if policy != "expert":
+    if policy not in registry.SCRIPTED:
         policy = read_card(registry.checkpoint_folder(policy, config.task, config.dynamics)).policy
     shipped = registry.CHECKPOINTS / config.task / config.dynamics / policy
     table = shipped_path(shipped, kind)
@@ -75,13 +75,19 @@ def digest(folder: Path) -> str:
 
 @cache
 def scene(task: str, dynamics: str, expert: bool) -> str:
-    """A digest of the compiled scene, of how it is randomised and, for the expert, of what it does."""
+    """A digest of the compiled scene, of how it is randomised and, for the expert, of what it does.
+
+    Empty for a task of real arms, which has none.
+    """
     import mujoco
     import numpy as np
 
     from speedtune_ros.registry import make_simulation
+    from speedtune_ros.tasks.task import TASKS
     from speedtune_ros.types import Episode
 
+    if task not in TASKS:
+        return ""
     episode = Episode("scene", task, 0)
     simulation = make_simulation(task, dynamics)
     simulation.reset(episode)

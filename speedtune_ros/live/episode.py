@@ -71,6 +71,9 @@ NO_LIMITS = EpisodeLimits()
 class Graph(Protocol):
     """A running graph, as `nodes.live_graph.LiveGraph` is one."""
 
+    def episode_steps(self, task: str) -> int:
+        """Control steps of a demonstration of `task`."""
+
     def run(self, seed: int, mode: str = "", limits: EpisodeLimits = NO_LIMITS) -> LiveEpisode | None:
         """One episode, under speed policy `mode` ("" keeps the present one). None: the operator wants to end."""
 

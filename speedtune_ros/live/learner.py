@@ -13,7 +13,7 @@ from speedtune_ros.aloha import CONTROL_DT, NUM_JOINTS
 from speedtune_ros.errors import ConfigError, SpeedtuneError
 from speedtune_ros.live.episode import EpisodeLimits, Graph
 from speedtune_ros.policies.policy import Policy
-from speedtune_ros.registry import companion, make_task
+from speedtune_ros.registry import companion
 from speedtune_ros.speed.projection import Projection
 from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.speed.vision import PooledTokens
@@ -33,9 +33,8 @@ def allowed(config: C, limit: float) -> C:
     return dataclasses.replace(config, speeds=speeds)
 
 
-def episode_limits(config: LearnerConfig, task: str) -> EpisodeLimits:
-    """When a training episode ends without success, as in simulation."""
-    steps = make_task(task).episode_steps
+def episode_limits(config: LearnerConfig, steps: int) -> EpisodeLimits:
+    """When a training episode ends without success, as in simulation; steps: control steps of a demonstration."""
     longest = round((steps + MARGIN) / min(config.speeds[0], 1.0))
     return EpisodeLimits(longest * CONTROL_DT, config.give_up * steps * CONTROL_DT)
 

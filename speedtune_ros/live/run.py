@@ -57,7 +57,7 @@ def train_live(args: argparse.Namespace, config: TrainSpeedConfig, command: str)
     with running(options, operator_says, **expected, retimer__retimer=config.retimer) as graph:
         live = dataclasses.replace(config.live, label_timeout_s=args.label_timeout)
         config = dataclasses.replace(allowed(config, graph.limit(options.speed_limit)), live=live)
-        limits = episode_limits(config, config.task)
+        limits = episode_limits(config, graph.episode_steps(config.task))
         training = LiveTraining(graph, out, config, limits, graph.attended, operator_says, command)
         training.begin(LearnerFactory(config, policy, limits), args.resume)
         return training.run()

@@ -92,7 +92,8 @@ class LiveSweep:
 
     def _row(self, spec: str, seeds: Sequence[int], file: SampleFile) -> dict[str, Any]:
         baseline = self._file("constant:1").samples(seeds) or None
-        row = summarise(self._at(spec), seeds, file.samples(seeds), baseline, None)
+        steps = self._graph.episode_steps(self._config.task)
+        row = summarise(self._at(spec), seeds, file.samples(seeds), baseline, None, steps)
         row["config"]["live"] = True
         self._path(spec).write_text(json.dumps(row, indent=1) + "\n")
         return row

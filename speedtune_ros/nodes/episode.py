@@ -14,16 +14,15 @@ from std_srvs.srv import Trigger
 from speedtune_msgs.action import MoveArms, RunEpisode
 from speedtune_msgs.msg import DriverStatus, EpisodeStatus
 from speedtune_msgs.srv import LabelEpisode, SetSpeedMode, SimReset
-from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS
+from speedtune_ros.aloha import CONTROL_DT_NS
 from speedtune_ros.errors import SpeedtuneError
 from speedtune_ros.nodes.blocking_node import BlockingNode
 from speedtune_ros.nodes.conversions import to_stamp, trajectory_to_message
-from speedtune_ros.nodes.episode_config import EpisodeConfig, named_pose
+from speedtune_ros.nodes.episode_config import EpisodeConfig, named_pose, nominal
 from speedtune_ros.nodes.episode_watch import EpisodeWatch, Interrupted
 from speedtune_ros.nodes.node import StageNode, run
 from speedtune_ros.nodes.refusal import Refused
 from speedtune_ros.nodes.services import Services
-from speedtune_ros.registry import make_task
 from speedtune_ros.robots.staged_move import staged_move
 
 _POLL_S = 0.02
@@ -39,7 +38,7 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         self._blocking = BlockingNode(self)  # goals take as long as their episode
         self._calls = Services(self)
         self._lock = threading.Lock()  # the status is changed by goals and published by a timer
-        self._task = make_task(self.config.task)
+        self._instruction, self._demonstration_s = nominal(self.config)
         self._watch = EpisodeWatch(self, self.config)
         self._status = EpisodeStatus()
         self._status_out = self.publisher("episode_status")
@@ -55,8 +54,8 @@ class EpisodeNode(StageNode[EpisodeConfig]):
             self._serve(MoveArms, "move_arms", self._move_arms),
         ]
         self._publish(EpisodeStatus.IDLE)
-        self.beat()
         self._blocking.start()
+        self.beat()
 
     def _serve(self, action: Any, name: str, execute: Any) -> ActionServer:
         return ActionServer(
@@ -99,8 +98,8 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         """Everything before the first tick; raises Refused with what stands in the way, or Interrupted."""
         goal = handle.request
         task = goal.task or self.config.task
-        if task != self._task.name:
-            raise Refused("other_task", f"task '{task}': this graph runs '{self._task.name}'")
+        if task != self.config.task:
+            raise Refused("other_task", f"task '{task}': this graph runs '{self.config.task}'")
         for name in ("time_limit", "progress_limit"):
             if not 0.0 <= getattr(goal, name) < 3600.0:  # False for NaN
                 given = getattr(goal, name)
@@ -109,9 +108,9 @@ class EpisodeNode(StageNode[EpisodeConfig]):
             self._calls.demand(SetSpeedMode, "speed_policy/set_mode", SetSpeedMode.Request(mode=goal.speed_mode))
         if goal.record:
             result.bag = self._calls.demand(Trigger, "recorder/bag", Trigger.Request()).message
-        self._new_status(f"{task}-{goal.seed}", task, goal.instruction or self._task.instruction, goal.seed)
-        nominal = self._task.episode_steps * CONTROL_DT + self.config.margin_s
-        self._watch.begin(self._status.episode_id, goal.time_limit or nominal, goal.progress_limit)
+        self._new_status(f"{task}-{goal.seed}", task, goal.instruction or self._instruction, goal.seed)
+        time_limit = goal.time_limit or self._demonstration_s + self.config.margin_s
+        self._watch.begin(self._status.episode_id, time_limit, goal.progress_limit)
         self._publish(EpisodeStatus.PREPARING)
         if self.config.robot == "sim":
             request = SimReset.Request(episode_id=self._status.episode_id, task=task, seed=goal.seed)

@@ -9,11 +9,13 @@ from types import TracebackType
 from std_srvs.srv import Trigger
 
 from speedtune_msgs.srv import LabelEpisode, LoadSpeedPolicy, SetSpeedLimit
+from speedtune_ros.aloha import CONTROL_DT
 from speedtune_ros.errors import ConfigError, SpeedtuneError
 from speedtune_ros.live.episode import NO_LIMITS, TROUBLES, EpisodeLimits, LiveEpisode
 from speedtune_ros.live.labels import Labels, Said
 from speedtune_ros.nodes.episode_client import EpisodeClient, EpisodeOutcome
 from speedtune_ros.nodes.episode_log import EpisodeLog
+from speedtune_ros.registry import make_task
 
 _POLICIES = {"task_policy", "speed_policy"}
 _ARMS = {"sim", "arm_driver"}
@@ -62,7 +64,7 @@ class LiveGraph:
         self._client.wait_until(lambda: bool(_ARMS & self._client.nodes), "show arm_driver or sim", self._patience_s)
         for kind, name in ((Trigger, "episode/stop"), (LabelEpisode, "episode/label")):
             self._client.find(kind, name, self._patience_s)
-        nodes = {key.split("__")[0] for key in expected} | {"retimer"}
+        nodes = {key.split("__")[0] for key in expected} | {"retimer", "episode"}
         self._client.wait_until(lambda: nodes <= set(self._log.settings), "tell its settings", self._patience_s)
         for key, wanted in expected.items():
             found = self.setting(key)
@@ -86,6 +88,12 @@ class LiveGraph:
     def attended(self) -> bool:
         """Whether a person is there to judge."""
         return self._labels.present
+
+    def episode_steps(self, task: str) -> int:
+        """See Graph: as the episode node has it, or the simulated task of that name."""
+        given = self.setting("episode__demonstration_s")
+        assert isinstance(given, float)
+        return round(given / CONTROL_DT) or make_task(task).episode_steps
 
     def limit(self, speed: float = 0.0) -> float:
         """The operator's ceiling on `sdot` as the retimer enforces it, set to `speed` before if that is above 0."""

@@ -27,7 +27,7 @@ class TaskPolicyConfig(PolicyNodeConfig):
 
     task: str = option("transfer_cube", "the task it must have been trained for")
     profile: str = option("act", "the dynamics profile it must have been trained for")
-    policy: str = option("expert", "expert, act (the shipped checkpoint), or a checkpoint's path")
+    policy: str = option("expert", "expert, act (the shipped checkpoint), rehearsal, or a checkpoint's path")
     candidates: int = option(1, "candidate chunks for each request", minimum=1, maximum=64)
     threads: int = option(1, "threads of one inference", minimum=1, maximum=256)
 

@@ -60,11 +60,11 @@ def plan(
         arm = _ArmKinematics(model, qpos, side)
         points = waypoints[side]
         knots = np.array([[*arm.command(), points[0].gripper]] + [[*arm.solve(w), w.gripper] for w in points[1:]])
-        commands[:, 7 * index : 7 * index + 7] = _through(knots, [w.step for w in points], steps)
+        commands[:, 7 * index : 7 * index + 7] = through(knots, [w.step for w in points], steps)
     return commands
 
 
-def _through(knots: np.ndarray, at: Sequence[int], steps: int) -> np.ndarray:
+def through(knots: np.ndarray, at: Sequence[int], steps: int) -> np.ndarray:
     """Minimum-jerk segments from knot to knot (n, d), knot i reached at step `at[i]`: (steps, d)."""
     if len(at) == 1:
         return np.tile(knots, (steps, 1))

@@ -20,6 +20,7 @@ from speedtune_ros.training.train_speed import TrainSpeedConfig
 from speedtune_ros.types import Episode
 
 pytest.importorskip("torch")
+EPISODE_STEPS = 400  # of a demonstration of transfer_cube
 SETTINGS = {
     "speeds": [2.0, 4.0],
     "features": {"images": False, "k_stack": 2},
@@ -88,7 +89,7 @@ def stages():
 
 def training(graph, out, resume=False, attended=True, **changes):
     config = build(TrainSpeedConfig, {**SETTINGS, **changes})
-    limits = episode_limits(config, "transfer_cube")
+    limits = episode_limits(config, EPISODE_STEPS)
     found = LiveTraining(graph, out, config, limits, attended, lambda text: None)
     found.begin(LearnerFactory(config, graph._expert, limits), resume)
     return found
@@ -150,6 +151,6 @@ def test_speeds_above_the_operators_limit_are_not_tried():
 
 
 def test_limits_are_those_of_training_in_simulation():
-    limits = episode_limits(build(TrainSpeedConfig, {"speeds": [0.5, 2.0], "give_up": 1.5}), "transfer_cube")
+    limits = episode_limits(build(TrainSpeedConfig, {"speeds": [0.5, 2.0], "give_up": 1.5}), EPISODE_STEPS)
     assert limits == EpisodeLimits(18.0, 12.0)  # 400 and 50 steps at half speed; one and a half demonstrations
-    assert np.isclose(episode_limits(TrainSpeedConfig(), "transfer_cube").time, 9.0)
+    assert np.isclose(episode_limits(TrainSpeedConfig(), EPISODE_STEPS).time, 9.0)
