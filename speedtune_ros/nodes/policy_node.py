@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -52,7 +52,7 @@ class PolicyNode(StageNode[P]):
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self.latency_s = 0.0
 
-    def start(self, cameras: Mapping[str, tuple[int, int]]) -> None:
+    def start(self, cameras: Iterable[str]) -> None:
         """Listen, once the thread that infers is warm."""
         config = self.config
         self._thread.start()

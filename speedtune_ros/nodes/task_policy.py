@@ -28,6 +28,9 @@ class TaskPolicyConfig(PolicyNodeConfig):
     task: str = option("transfer_cube", "the task it must have been trained for")
     profile: str = option("act", "the dynamics profile it must have been trained for")
     policy: str = option("expert", "expert, act (the shipped checkpoint), rehearsal, or a checkpoint's path")
+    cameras: tuple[str, ...] = option(
+        ("",), "cameras whose images it waits for besides those the policy sees; an empty text for none"
+    )
     candidates: int = option(1, "candidate chunks for each request", minimum=1, maximum=64)
     threads: int = option(1, "threads of one inference", minimum=1, maximum=256)
 
@@ -42,7 +45,7 @@ class TaskPolicyNode(PolicyNode[TaskPolicyConfig]):
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(config.threads)
         self._chunks = self.publisher("action_chunk")
-        self.start(self._policy.info.cameras)
+        self.start({*self._policy.info.cameras, *filter(None, config.cameras)})
 
     def warm_up(self) -> None:
         """The first inference takes seconds on a busy machine: have it before anybody waits for it."""
