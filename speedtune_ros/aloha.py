@@ -16,6 +16,13 @@ ARMS = tuple(i for i in range(NUM_JOINTS) if i not in GRIPPERS)
 CONTROL_DT = 0.02  # [s], 50 Hz
 CONTROL_DT_NS = 20_000_000
 CAMERAS = ("top", "angle", "left_wrist", "right_wrist")
+# What the robot calls them (https://github.com/Interbotix/aloha, launch/aloha_bringup.launch.py).
+HARDWARE_CAMERAS = {
+    "top": "cam_high",
+    "angle": "cam_low",
+    "left_wrist": "cam_left_wrist",
+    "right_wrist": "cam_right_wrist",
+}
 
 # The ACT benchmark's start pose (https://github.com/tonyzhaozh/act, constants.py), gripper
 # joint .02239 m normalised to the range of its fingers.

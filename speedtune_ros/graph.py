@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from speedtune_ros import bringup
 from speedtune_ros.aloha import CAMERAS
 from speedtune_ros.config import check_parameters
 from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
@@ -84,6 +85,38 @@ ARGUMENTS = (
         f"comma-separated cameras, each name or name:HEIGHTxWIDTH, as {', '.join(CAMERAS)}; `auto` for those the "
         "policy sees and the preset has, `none` for none",
     ),
+    Argument(
+        "camera_driver",
+        "auto",
+        "who drives real cameras: `realsense` subscribes to realsense2_camera's topics, `v4l2` opens devices; `auto` "
+        "is realsense, and with xs_sim neither",
+        ("auto", *bringup.CAMERA_DRIVERS),
+    ),
+    Argument(
+        "bringup",
+        "none",
+        "what of the robot's own software to start too: `arms` is Interbotix's xs_sdk for both followers, `cameras` "
+        "realsense2_camera for each camera; `none` attaches to what runs",
+        bringup.CHOICES,
+    ),
+    Argument("robot_model", "vx300s", "Interbotix's name of the followers, as vx300s or aloha_vx300s, for bringup"),
+    Argument(
+        "camera_serials",
+        "",
+        "serial numbers of the RealSense cameras, as cam_high:123622270123,cam_low:..., for bringup",
+    ),
+    Argument(
+        "on_exit",
+        "restart",
+        "what follows when a camera, a policy or the recorder ends unasked: `restart` it, or `end` the graph; the end "
+        "of any other node ends the graph, and the arms hold",
+        ("restart", "end"),
+    ),
+    Argument(
+        "enclave",
+        "",
+        "SROS2 enclave above those of the nodes, as /speedtune: each node starts in <enclave>/<its name>; empty: none",
+    ),
     Argument("record", "false", "whether to write a bag (rosbag2, MCAP) of everything", SWITCH),
     Argument("bag", "", "folder of that bag; empty: the recorder names it by the time of day"),
     Argument(
@@ -98,16 +131,18 @@ ARGUMENTS = (
 class Node:
     """One node of the graph: its executable, its parameters by launch argument, and when it runs.
 
-    when: the values of launch arguments for which it runs, all of which must hold; parameters: the node's
-    parameter -> the launch argument that sets it; per_camera: one such process for each camera.
+    when: the value, or several, of launch arguments for which it runs, all of which must hold; parameters: the node's
+    parameter -> the launch argument that sets it; per_camera: one such process for each camera; restart: whether one
+    that ends may start again and know all it needs.
     """
 
     name: str
     executable: str
     parameters: Mapping[str, str] = field(default_factory=dict)
-    when: Mapping[str, str] = field(default_factory=dict)
+    when: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
     per_camera: bool = False
+    restart: bool = False
 
     @property
     def parameter_file(self) -> str:
@@ -131,9 +166,21 @@ NODES = (
         },
         when=_SIM,
     ),
-    Node("xs_sim", "xs_sim", {"task": "scene", "cameras": "cameras"}, when={**_REAL, "xs_sim": "true"}),
+    Node(
+        "xs_sim",
+        "xs_sim",
+        {"task": "scene", "cameras": "cameras", "camera_driver": "camera_driver"},
+        when={**_REAL, "xs_sim": "true"},
+    ),
     Node("arm_driver", "arm_driver", {"profile": "dynamics"}, when=_REAL),
-    Node("camera", "camera", when={**_REAL, "xs_sim": "false"}, per_camera=True),
+    Node(
+        "camera",
+        "camera",
+        {"driver": "camera_driver"},
+        when={"camera_driver": bringup.CAMERA_DRIVERS},
+        per_camera=True,
+        restart=True,
+    ),
     Node(
         "retimer",
         "retimer",
@@ -150,20 +197,31 @@ NODES = (
             "lockstep": "lockstep",
             "k_skip": "k_skip",
         },
+        restart=True,
     ),
     Node(
         "task_policy",
         "task_policy",
         {"policy": "policy", "task": "task", "profile": "dynamics", "lockstep": "lockstep"},
+        restart=True,
     ),
     Node("episode", "episode", {"robot": "robot", "task": "task", "profile": "dynamics"}),
-    Node("recorder", "recorder", {"bag": "bag", "cameras": "cameras", "lossless": "lockstep"}, when={"record": "true"}),
+    Node(
+        "recorder",
+        "recorder",
+        {"bag": "bag", "cameras": "cameras", "lossless": "lockstep"},
+        when={"record": "true"},
+        restart=True,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Process:
-    """A node as it is started: parameter files in order, the later over the earlier, then single parameters."""
+    """A node as it is started: parameter files in order, the later over the earlier, then single parameters.
+
+    enclave: its SROS2 enclave, if it has one; restart: whether one that ends may start again.
+    """
 
     name: str
     executable: str
@@ -171,6 +229,8 @@ class Process:
     parameters: Mapping[str, object]
     remappings: tuple[tuple[str, str], ...] = ()
     namespace: str = ""
+    enclave: str = ""
+    restart: bool = False
 
 
 def arguments(robot: str = "sim", robots: tuple[str, ...] = ("sim", "real")) -> tuple[Argument, ...]:
@@ -195,6 +255,10 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
         values["dynamics"] = "act" if values["robot"] == "sim" else "hardware"
     if values["robot"] == "sim" and values["xs_sim"] == "true":
         raise ConfigError("xs_sim: stands in for real arms; expected robot real, got sim")
+    values["camera_driver"] = bringup.camera_driver(values)
+    bringup.check(values)
+    if not re.fullmatch(r"(/\w+)*", values["enclave"]):
+        raise ConfigError(f"enclave: expected a path of names as /speedtune, or none, got '{values['enclave']}'")
     if values["robot"] == "real" and values["lockstep"] == "true":
         raise ConfigError("lockstep: only a simulation can wait; expected robot sim, got real")
     if split_spec(values["speed"])[0] == "constant":
@@ -224,7 +288,7 @@ def processes(given: Mapping[str, str]) -> tuple[Process, ...]:
     values = resolve(given)
     running: list[Process] = []
     for node in NODES:
-        if any(values[name] != value for name, value in node.when.items()):
+        if any(values[name] not in _options(value) for name, value in node.when.items()):
             continue
         files = (str(share_path(node.parameter_file)), *filter(None, [values["preset"], values["params"]]))
         chosen = {name: _typed(argument, values[argument]) for name, argument in node.parameters.items()}
@@ -234,9 +298,22 @@ def processes(given: Mapping[str, str]) -> tuple[Process, ...]:
             files,
             {name: value for name, value in chosen.items() if value != ""},
             node.remappings,
+            restart=node.restart,
         )
         running += _per_camera(process, values["cameras"]) if node.per_camera else [process]
+    if values["enclave"]:
+        running = [replace(process, enclave=f"{values['enclave']}/{process.name}") for process in running]
     return tuple(running)
+
+
+def includes(given: Mapping[str, str]) -> tuple[bringup.Include, ...]:
+    """What of the robot's own software starts for the launch arguments `given`. Raises as `resolve` does."""
+    values = resolve(given)
+    return bringup.includes(values, [name for name, _ in cameras(values["cameras"])])
+
+
+def _options(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def cameras(text: str) -> list[tuple[str, tuple[int, int] | None]]:
@@ -262,7 +339,8 @@ def camera(text: str) -> tuple[str, tuple[int, int] | None]:
 def _per_camera(process: Process, text: str) -> Iterator[Process]:
     for name, size in cameras(text):
         shape = {} if size is None else {"height": size[0], "width": size[1]}
-        yield replace(process, name=f"{process.name}_{name}", parameters={"name": name, **shape})
+        parameters = {"name": name, **process.parameters, **shape}
+        yield replace(process, name=f"{process.name}_{name}", parameters=parameters)
 
 
 def _typed(argument: str, text: str) -> object:

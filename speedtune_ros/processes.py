@@ -39,7 +39,7 @@ class ProcessGroup:
         self._readers: list[threading.Thread] = []
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start one process. Raises OSError if there is no such executable."""
+        """Start one process, or again the one of this name that ended. Raises OSError if there is no executable."""
         process = subprocess.Popen(
             command,
             env=dict(environment),
@@ -65,6 +65,14 @@ class ProcessGroup:
         """Exit status by name of those that have ended; negative: killed by that signal."""
         statuses = {name: process.poll() for name, process in self._processes.items()}
         return {name: status for name, status in statuses.items() if status is not None}
+
+    def wait(self, name: str, timeout_s: float) -> bool:
+        """Whether the process of this name ends within the time [s]."""
+        try:
+            self._processes[name].wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def show(self, seconds: float) -> None:
         """Print what the processes say for `seconds`."""

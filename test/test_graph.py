@@ -27,15 +27,23 @@ def test_on_the_arms_there_is_a_driver_and_a_process_for_each_camera() -> None:
     real = running(robot="real", cameras="top,angle:480x640")
     assert set(real) == STAGES | {"arm_driver", "camera_top", "camera_angle"}
     assert real["camera_top"].executable == "camera"
-    assert real["camera_top"].parameters == {"name": "top"}
-    assert real["camera_angle"].parameters == {"name": "angle", "height": 480, "width": 640}
+    assert real["camera_top"].parameters == {"name": "top", "driver": "realsense"}
+    size = {"height": 480, "width": 640}
+    assert real["camera_angle"].parameters == {"name": "angle", "driver": "realsense", **size}
+    devices = running(robot="real", cameras="top", camera_driver="v4l2")
+    assert devices["camera_top"].parameters == {"name": "top", "driver": "v4l2"}
     assert set(running(robot="real", cameras="none")) == STAGES | {"arm_driver"}
 
 
 def test_simulated_interbotix_arms_stand_for_arms_and_cameras() -> None:
     found = running(robot="real", xs_sim="true", cameras="top:96x96")
     assert set(found) == STAGES | {"arm_driver", "xs_sim"}
-    assert found["xs_sim"].parameters == {"task": "transfer_cube", "cameras": ["top:96x96"]}
+    cameras = {"cameras": ["top:96x96"], "camera_driver": "simulated"}
+    assert found["xs_sim"].parameters == {"task": "transfer_cube", **cameras}
+    # the same frames as RealSense's, through camera nodes
+    found = running(robot="real", xs_sim="true", cameras="top:96x96", camera_driver="realsense")
+    assert set(found) == STAGES | {"arm_driver", "xs_sim", "camera_top"}
+    assert found["xs_sim"].parameters["camera_driver"] == found["camera_top"].parameters["driver"] == "realsense"
 
 
 def test_cameras_are_those_of_the_policy_unless_chosen(tmp_path: Path) -> None:
@@ -142,6 +150,7 @@ def test_every_argument_and_default_is_usable_and_explained() -> None:
     names = [argument.name for argument in graph.ARGUMENTS]
     assert len(set(names)) == len(names)
     used = {name for node in graph.NODES for name in (*node.parameters.values(), *node.when)} | {"params", "preset"}
+    used |= {"bringup", "robot_model", "camera_serials", "on_exit", "enclave"}  # of no single node: test_bringup.py
     assert used == {*names, "scene"}  # which follows from the task
     for argument in graph.ARGUMENTS:
         assert len(argument.doc) > 10

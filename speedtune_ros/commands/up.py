@@ -7,16 +7,20 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from speedtune_ros import graph
-from speedtune_ros.errors import ConfigError, UnknownNameError
+from speedtune_ros.bringup import Include
+from speedtune_ros.errors import ConfigError, MissingDependencyError, UnknownNameError
 from speedtune_ros.processes import ProcessGroup, describe
+from speedtune_ros.restarts import Restarts
 from speedtune_ros.share import executable_path
 
 _CLEAN = (0, 130, -signal.SIGINT)  # how a process may answer the SIGINT it was sent
@@ -45,14 +49,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run until Ctrl-C (0) or until a node ends by itself (1)."""
+    """Run until Ctrl-C (0) or until a node ends by itself that does not start again (1)."""
     given = {argument.name: str(getattr(arguments, argument.name)) for argument in graph.ARGUMENTS}
     processes = _with_parameters(graph.processes(given), arguments.param)
+    included = {include.name: include_command(include) for include in graph.includes(given)}
+    commands = {**included, **{process.name: command(process) for process in processes}}
     if arguments.dry_run:
-        for process in processes:
-            print(shlex.join(command(process)))
+        for words in commands.values():
+            print(shlex.join(words))
         return 0
-    return supervise({process.name: command(process) for process in processes})
+    if included and shutil.which("ros2") is None:
+        raise MissingDependencyError(f"bringup: {', '.join(included)} start by `ros2 launch`, which is not on the PATH")
+    return supervise(commands, Restarts(processes, time.monotonic(), given["on_exit"] == "restart"))
 
 
 def command(process: graph.Process) -> list[str]:
@@ -62,6 +70,8 @@ def command(process: graph.Process) -> list[str]:
         words += ["-r", f"__ns:={process.namespace}"]
     for old, new in process.remappings:
         words += ["-r", f"{old}:={new}"]
+    if process.enclave:
+        words += ["--enclave", process.enclave]
     for path in process.parameter_files:
         words += ["--params-file", path]
     for name, value in process.parameters.items():
@@ -70,8 +80,17 @@ def command(process: graph.Process) -> list[str]:
     return words
 
 
-def supervise(commands: Mapping[str, list[str]]) -> int:
-    """Run `commands` together until SIGINT or SIGTERM (0) or until one of them ends (1, saying which)."""
+def include_command(include: Include) -> list[str]:
+    """The command line that starts another package's launch file."""
+    arguments = [f"{name}:={value}" for name, value in include.arguments.items()]
+    return ["ros2", "launch", include.package, include.file, *arguments]
+
+
+def supervise(commands: Mapping[str, list[str]], restarts: Restarts | None = None) -> int:
+    """Run `commands` together until SIGINT or SIGTERM (0) or until one of them ends (1, saying which).
+
+    restarts: knows those that start again instead.
+    """
     terminal = sys.stdout.isatty()
     environment = {**os.environ, **graph.environment(os.environ), "PYTHONUNBUFFERED": "1"}
     if terminal:
@@ -82,9 +101,13 @@ def supervise(commands: Mapping[str, list[str]]) -> int:
     try:
         for name, words in commands.items():
             group.start(name, words, environment)
-        while not asked.is_set() and not group.ended():
+        successors = _Successors(restarts)
+        died: dict[str, int] = {}
+        while not asked.is_set() and not died:
             group.show(0.1)
-        died = group.ended()
+            died = successors.replace(group.ended())
+            for process in successors.due():
+                group.start(process.name, command(process), environment)
         _say(_verdict(died, len(commands)))
         statuses = group.stop()
     finally:
@@ -94,6 +117,35 @@ def supervise(commands: Mapping[str, list[str]]) -> int:
     for name, status in bad.items():
         _say(f"{name} {describe(status)}")
     return 1 if died or bad else 0
+
+
+class _Successors:
+    """Processes that start again in place of those that ended, once it is time."""
+
+    def __init__(self, restarts: Restarts | None) -> None:
+        self._restarts = restarts
+        self._waiting: dict[str, tuple[float, graph.Process]] = {}
+
+    def replace(self, ended: Mapping[str, int]) -> dict[str, int]:
+        """The status by name of those in `ended` that nothing will replace; the others wait for their start."""
+        died = {}
+        for name, status in ended.items():
+            if name in self._waiting:
+                continue
+            now = time.monotonic()
+            again = None if self._restarts is None else self._restarts.ended(name, status, now)
+            if again is None:
+                died[name] = status
+                continue
+            _say(f"{name} {describe(status)}; it starts again in {again.delay_s:g} s")
+            self._waiting[name] = now + again.delay_s, again.process
+        return died
+
+    def due(self) -> list[graph.Process]:
+        """Those whose time has come."""
+        now = time.monotonic()
+        names = [name for name, (start, _) in self._waiting.items() if start <= now]
+        return [self._waiting.pop(name)[1] for name in names]
 
 
 def _verdict(died: Mapping[str, int], total: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from speedtune_msgs.srv import InjectFault
+from speedtune_ros.bringup import realsense_topic
 from speedtune_ros.config import option
 from speedtune_ros.errors import SpeedtuneError, UnknownNameError
 from speedtune_ros.nodes.cadence import Cadence
@@ -22,6 +23,7 @@ from speedtune_ros.robots.gripper import FOLLOWER_GRIPPERS, LEADER_GRIPPERS, Fin
 from speedtune_ros.robots.interbotix import FOLLOWERS, LEADERS, POSITION_UNIT, asleep
 from speedtune_ros.robots.profiles import LOWER, UPPER
 from speedtune_ros.robots.rendering import SceneRenderer
+from speedtune_ros.robots.sensor_noise import SensorNoise
 from speedtune_ros.robots.xs_faults import FAULTS
 from speedtune_ros.robots.xs_heat import HeatConfig
 from speedtune_ros.robots.xs_motors import SimulatedMotors
@@ -41,6 +43,14 @@ class XsSimConfig:
     seed: int = option(0, "of the scene", minimum=0)
     cameras: tuple[str, ...] = option(
         ("",), "cameras to render, each name:HEIGHTxWIDTH or name (480x640); an empty text for none"
+    )
+    camera_driver: str = option(
+        "simulated",
+        "simulated publishes frames as camera nodes do; realsense as realsense2_camera does, for camera nodes to take",
+        choices=("simulated", "realsense"),
+    )
+    camera_noise: float = option(
+        1.0, "read noise of realsense's sensors: without it a still scene is a frozen camera", minimum=0.0, maximum=50.0
     )
     camera_rate_hz: float = option(30.0, "frames a second of each camera", minimum=0.1, maximum=120.0)
     camera_delay_s: float = option(0.0, "from what a camera sees to its frame", minimum=0.0, maximum=2.0)
@@ -101,11 +111,16 @@ class XsSimNode(StageNode[XsSimConfig]):
     def _start_cameras(self) -> Cadence | None:
         if not self._sizes:
             return None
-        self._frames = {name: self.publisher("camera/<name>/image_raw", image_topic(name)) for name in self._sizes}
+        config, pattern = self.config, "camera/<name>/image_raw"
+        realsense = config.camera_driver == "realsense"
+        topic = realsense_topic if realsense else image_topic
+        self._frames = {name: self.publisher(pattern, topic(name)) for name in self._sizes}
+        noise, generator = config.camera_noise if realsense else 0.0, np.random.default_rng(config.seed)
+        self._noise = {n: SensorNoise((*size, 3), noise, generator) for n, size in self._sizes.items()} if noise else {}
         self._renderer = SceneRenderer(self._simulation.robot.model, self._sizes)
-        kept = round(self.config.camera_delay_s / _DT) + 1
+        kept = round(config.camera_delay_s / _DT) + 1
         self._snapshots = deque([(self._simulation.robot.snapshot(), time.time_ns())], maxlen=kept)
-        camera = Cadence(1.0 / self.config.camera_rate_hz, self.guarded(self._shoot), "camera")
+        camera = Cadence(1.0 / config.camera_rate_hz, self.guarded(self._shoot), "camera")
         camera.start()
         return camera
 
@@ -136,7 +151,8 @@ class XsSimNode(StageNode[XsSimConfig]):
         kept = list(self._snapshots)
         snapshot, stamp_ns = next((shot for shot in reversed(kept) if shot[1] <= seen_ns), kept[0])
         for name, image in self._renderer.render(snapshot).items():
-            self._frames[name].publish(encode(image, stamp_ns, name))
+            seen = self._noise[name](image) if self._noise else image
+            self._frames[name].publish(encode(seen, stamp_ns, name))
 
     def _inject(self, request: InjectFault.Request, response: InjectFault.Response) -> InjectFault.Response:
         try:

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from speedtune_ros import cli, graph
 from speedtune_ros.config import read_parameters
-from speedtune_ros.errors import ConfigError, UnknownNameError
+from speedtune_ros.errors import ConfigError, MissingDependencyError, UnknownNameError
 from speedtune_ros.share import share_path
 
 STAYS = "import time; print('ready', flush=True)\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('bye')"
@@ -89,6 +90,24 @@ def test_dry_run_prints_commands_that_parse(capsys: pytest.CaptureFixture[str]) 
     assert "-p lockstep:=false" in lines["sim"]
 
 
+def test_bringup_and_enclaves_reach_the_command_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    real = ["--robot", "real", "--policy", "expert", "--cameras", "top", "--bringup", "all", "--enclave", "/speedtune"]
+    assert cli.run(["up", "--dry-run", *real]) == 0
+    first, second, third, driver, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("ros2 launch interbotix_xsarm_control xsarm_control.launch.py robot_model:=vx300s")
+    assert "robot_name:=follower_right" in second
+    assert third.startswith("ros2 launch realsense2_camera rs_launch.py camera_namespace:=cam_high")
+    assert "--enclave /speedtune/arm_driver" in driver
+
+
+def test_bringup_without_ros2_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingDependencyError, match="follower_left, follower_right start by `ros2 launch`"):
+        cli.run(["up", "--robot", "real", "--policy", "expert", "--cameras", "none", "--bringup", "arms"])
+
+
 def test_the_example_in_the_help_names_a_parameter_that_exists(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.run(["up", "--help"])
@@ -144,3 +163,37 @@ def test_the_real_graph_starts_and_stops(tmp_path: Path) -> None:
         process.kill()
     assert process.returncode == 0, out + err
     assert "Traceback" not in out + err
+
+
+def children(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
+    """The node processes of `speedtune up` by their executables' names."""
+    found = [c for c in psutil.Process(process.pid).children() if c.status() != psutil.STATUS_ZOMBIE]
+    return {Path(next(w for w in child.cmdline()[::-1] if "/lib/" in w)).name: child for child in found}
+
+
+@pytest.mark.ros
+def test_a_policy_that_is_killed_starts_again_and_the_end_of_the_retimer_ends_all(tmp_path: Path) -> None:
+    pytest.importorskip("speedtune_msgs")
+    domain = os.getpid() % 100 + 101
+    words = [sys.executable, "-m", "speedtune_ros.cli", "up", "--policy", "expert", "--cameras", "none"]
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_LOG_DIR": str(tmp_path)}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    nodes = {"sim", "retimer", "speed_policy", "task_policy", "episode"}
+    try:
+        wait_for_nodes(domain, nodes, process)
+        before = children(process)
+        before["task_policy"].kill()
+        deadline = time.monotonic() + 60.0
+        while children(process).get("task_policy") in (None, before["task_policy"]):
+            assert time.monotonic() < deadline, "it did not start again"
+            time.sleep(0.1)
+        assert {name: before[name] for name in nodes - {"task_policy"}} == {
+            name: child for name, child in children(process).items() if name != "task_policy"
+        }
+        before["retimer"].kill()
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert "task_policy was killed by SIGKILL; it starts again in 1 s" in err
+    assert "retimer was killed by SIGKILL; stopping the others" in err
