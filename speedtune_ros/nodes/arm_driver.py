@@ -92,9 +92,8 @@ class ArmDriverNode(LifecycleNodeMixin, StageNode[ArmDriverConfig]):
         driver = Driver(self._limits, start, dt)
         if self._port is None:
             config, recover = self.config, self._robot.recover
-            self._port = DriverPort(
-                self, driver, start, config.episode_timeout_s, config.beat_timeout_s, recover
-            )
+            patience = round(config.beat_timeout_s * config.rate_hz)
+            self._port = DriverPort(self, driver, start, config.episode_timeout_s, patience, recover)
         else:
             self._port.driver = driver
         self._cadence = Cadence(dt, self.guarded(self._tick), "control")

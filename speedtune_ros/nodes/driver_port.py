@@ -29,6 +29,7 @@ _NEEDED = {
     EpisodeStatus.PREPARING: ("episode",),
     EpisodeStatus.RUNNING: ("episode", "retimer", "task_policy", "speed_policy"),
 }
+CALIBRATION = "calibration"  # what moves one joint at a time, needs no other stage: it says so in its episode's id
 _EARLIEST_S = 1.0  # a trajectory that began longer ago belongs to another time
 _LATEST_S = 2.0
 
@@ -47,7 +48,7 @@ class DriverPort:
 
     Callbacks come from the executor, `tick` from the control thread: one lock holds the driver.
     silence_s: without a word from the episode node for so long, a running episode holds [s of a steady clock];
-    beat_timeout_s: the arms hold while a stage they need has sent no beat for so long [s]; None: beats are not minded;
+    beat_patience: the arms hold while a stage they need has sent no beat for more ticks; None: beats are not minded;
     recover: makes the arms fit to move again before a fault is cleared, and returns where they are (14,).
     """
 
@@ -57,7 +58,7 @@ class DriverPort:
         driver: Driver,
         start: np.ndarray,
         silence_s: float,
-        beat_timeout_s: float | None = None,
+        beat_patience: int | None = None,
         recover: Callable[[], np.ndarray] | None = None,
     ) -> None:
         self.driver = driver
@@ -74,7 +75,7 @@ class DriverPort:
         self._silence_s = silence_s
         self._heard = time.monotonic()  # of the episode node
         self._silent = False
-        self._stages = None if beat_timeout_s is None else StageWatch(beat_timeout_s)
+        self._stages = None if beat_patience is None else StageWatch(beat_patience)
         self._gone: tuple[str, ...] = ()
         self._known: set[tuple[str, str]] = set()  # troubles told
         self._taken = ("", -1, -1)  # episode, sequence and start of the last trajectory
@@ -202,13 +203,16 @@ class DriverPort:
     def _hear(self, beat: Header) -> None:
         with self.lock:
             if self._stages is not None:
-                self._stages.hear(beat.frame_id, time.monotonic())
+                self._stages.hear(beat.frame_id)
 
     def _mind_stages(self) -> tuple[str, ...]:
         """The stages that are gone and needed now; each is counted once."""
         if self._stages is None:
             return ()
-        gone = self._stages.gone(_NEEDED.get(self.current.phase, ()), time.monotonic())
+        self._stages.tick()
+        calibrated = self.current.episode_id.startswith(CALIBRATION)
+        needed = _NEEDED.get(self.current.phase, ())
+        gone = self._stages.gone((CALIBRATION,) if needed and calibrated else needed)
         for text in set(gone) - set(self._gone):
             self._node.fail("stage_gone", f"{text}: holding")
         self._gone = gone

@@ -6,20 +6,25 @@ from collections.abc import Iterable
 
 
 class StageWatch:
-    """Knows when each node was heard last; `now` is a steady clock's [s].
+    """Counts the driver's ticks since each node's last beat.
 
-    timeout_s: a node silent for so long is gone [s]. One that was never heard is not missed: whoever stands in for it
-    need not send beats.
+    Ticks, not time: a driver that was itself kept waiting has heard nobody, and must not blame others for it.
+
+    patience: so many ticks without a beat are borne. A node that was never heard is not missed: whoever stands in for
+    it need not send beats.
     """
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._heard: dict[str, float] = {}
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+        self._since: dict[str, int] = {}  # ticks since its last beat
 
-    def hear(self, node: str, now: float) -> None:
-        self._heard[node] = now
+    def hear(self, node: str) -> None:
+        self._since[node] = 0
 
-    def gone(self, nodes: Iterable[str], now: float) -> tuple[str, ...]:
+    def tick(self) -> None:
+        for node in self._since:
+            self._since[node] += 1
+
+    def gone(self, nodes: Iterable[str]) -> tuple[str, ...]:
         """Those of `nodes` that are silent, as `retimer is gone`."""
-        silent = (node for node in nodes if now - self._heard.get(node, now) > self._timeout_s)
-        return tuple(f"{node} is gone" for node in silent)
+        return tuple(f"{node} is gone" for node in nodes if self._since.get(node, 0) > self._patience)
