@@ -88,10 +88,11 @@ def _ended(name: str, restarts: Restarts, event: ProcessExited, context: LaunchC
     if context.is_shutdown:
         return []
     again = restarts.ended(name, event.returncode, time.monotonic())
+    what = f"{name} ended with status {event.returncode}"
     if again is None:
-        return [Shutdown(reason=f"{name} ended with status {event.returncode}")]
-    said = f"{name} ended with status {event.returncode}; it starts again in {again.delay_s:g} s"
-    return [LogInfo(msg=said), TimerAction(period=again.delay_s, actions=[_node(again.process, restarts)])]
+        return [LogInfo(msg=f"{what}: stopping the others"), Shutdown(reason=what)]
+    later = TimerAction(period=again.delay_s, actions=[_node(again.process, restarts)])
+    return [LogInfo(msg=f"{what}; it starts again in {again.delay_s:g} s"), later]
 
 
 def _parameter(value: object) -> Any:
