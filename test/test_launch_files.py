@@ -89,7 +89,7 @@ def test_arguments_are_the_graph_s(name: str) -> None:
         ("aloha_sim.launch.py", {"record": "true", "speed": "2", "cameras": "none", "lockstep": "true"}),
         ("aloha_real.launch.py", {"robot": "sim"}),
         ("aloha_real.launch.py", {"cameras": "top,angle:480x640"}),
-        ("aloha_real.launch.py", {"cameras": "top", "camera_driver": "v4l2", "enclave": "/speedtune", "record": "true"}),
+        ("aloha_real.launch.py", {"cameras": "top", "camera_driver": "v4l2", "enclave": "/speedtune"}),
         ("aloha_real.launch.py", {"xs_sim": "true", "cameras": "top", "camera_driver": "realsense"}),
     ],
 )
