@@ -34,6 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.threads:
+        import torch
+
+        # Updates of a small network are the first to suffer where more threads run than cores are free.
+        torch.set_num_threads(args.threads)
     return _train_act(args) if args.trained == "act" else _train_speed(args)
 
 
@@ -74,8 +79,6 @@ def _train_act(args: argparse.Namespace) -> int:
 
     from speedtune_ros.training.train_act import ActTrainer, train
 
-    if args.threads:
-        torch.set_num_threads(args.threads)
     device = args.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
