@@ -17,6 +17,8 @@ NODES = (
     "recorder",
     "replay",
     "xs_sim",
+    "teleop",
+    "leader_script",
 )
 ROOT = Path(__file__).resolve().parent
 

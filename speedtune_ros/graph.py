@@ -85,6 +85,13 @@ ARGUMENTS = (
         f"comma-separated cameras, each name or name:HEIGHTxWIDTH, as {', '.join(CAMERAS)}; `auto` for those the "
         "policy sees and the preset has, `none` for none",
     ),
+    Argument("teleop", "false", "whether leader arms lead the real ones, in place of the policies", SWITCH),
+    Argument(
+        "leader_script",
+        "false",
+        "whether the simulated leaders move by themselves, as the task's expert would, to teleop:=true xs_sim:=true",
+        SWITCH,
+    ),
     Argument(
         "camera_driver",
         "auto",
@@ -152,6 +159,7 @@ class Node:
 
 _SIM = {"robot": "sim"}
 _REAL = {"robot": "real"}
+_POLICIES = {"teleop": "false"}
 
 NODES = (
     Node(
@@ -185,6 +193,7 @@ NODES = (
         "retimer",
         "retimer",
         {"retimer": "retimer", "profile": "dynamics", "lockstep": "lockstep", "scheduler.k_skip": "k_skip"},
+        when=_POLICIES,
     ),
     Node(
         "speed_policy",
@@ -197,15 +206,19 @@ NODES = (
             "lockstep": "lockstep",
             "k_skip": "k_skip",
         },
+        when=_POLICIES,
         restart=True,
     ),
     Node(
         "task_policy",
         "task_policy",
         {"policy": "policy", "task": "task", "profile": "dynamics", "lockstep": "lockstep"},
+        when=_POLICIES,
         restart=True,
     ),
-    Node("episode", "episode", {"robot": "robot", "task": "task", "profile": "dynamics"}),
+    Node("episode", "episode", {"robot": "robot", "task": "task", "profile": "dynamics"}, when=_POLICIES),
+    Node("teleop", "teleop", {"task": "task", "profile": "dynamics"}, when={**_REAL, "teleop": "true"}),
+    Node("leader_script", "leader_script", {"task": "scene"}, when={**_REAL, "leader_script": "true"}),
     Node(
         "recorder",
         "recorder",
@@ -255,6 +268,10 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
         values["dynamics"] = "act" if values["robot"] == "sim" else "hardware"
     if values["robot"] == "sim" and values["xs_sim"] == "true":
         raise ConfigError("xs_sim: stands in for real arms; expected robot real, got sim")
+    if values["robot"] == "sim" and values["teleop"] == "true":
+        raise ConfigError("teleop: leaders lead real arms, or simulated ones behind xs_sim; expected robot real, got sim")
+    if values["leader_script"] == "true" and (values["teleop"], values["xs_sim"]) != ("true", "true"):
+        raise ConfigError("leader_script: moves simulated leaders; expected teleop and xs_sim true")
     values["camera_driver"] = bringup.camera_driver(values)
     bringup.check(values)
     if not re.fullmatch(r"(/\w+)*", values["enclave"]):

@@ -26,6 +26,8 @@ EXECUTABLES = (
     "recorder",
     "replay",
     "xs_sim",
+    "teleop",
+    "leader_script",
 )
 
 # Paths of the machine on which the ros-jazzy-* wheels were built, exported in their CMake files.

@@ -46,6 +46,14 @@ def test_simulated_interbotix_arms_stand_for_arms_and_cameras() -> None:
     assert found["xs_sim"].parameters["camera_driver"] == found["camera_top"].parameters["driver"] == "realsense"
 
 
+def test_leaders_stand_for_the_policies() -> None:
+    found = running(robot="real", teleop="true", cameras="top")
+    assert set(found) == {"arm_driver", "camera_top", "teleop"}
+    assert found["teleop"].parameters == {"task": "transfer_cube", "profile": "hardware"}
+    found = running(robot="real", teleop="true", xs_sim="true", leader_script="true", cameras="none", record="true")
+    assert set(found) == {"arm_driver", "xs_sim", "teleop", "leader_script", "recorder"}
+
+
 def test_cameras_are_those_of_the_policy_unless_chosen(tmp_path: Path) -> None:
     card = CheckpointCard("transfer_cube", "act", "act", "command", 2, 0.02, {"angle": (60, 80)}, {}, {})
     write_checkpoint(tmp_path / "policy", card, {})
@@ -126,6 +134,8 @@ def test_a_parameter_file_of_another_form_is_refused_by_its_path(
         ({"task": "fold"}, UnknownNameError, "unknown task 'fold'; available: .*transfer_cube"),
         ({"record": "yes"}, UnknownNameError, "unknown record 'yes'; available: false, true"),
         ({"xs_sim": "true"}, ConfigError, "xs_sim: stands in for real arms; expected robot real, got sim"),
+        ({"teleop": "true"}, ConfigError, "teleop: leaders lead real arms, .* expected robot real, got sim"),
+        ({"leader_script": "true", "robot": "real", "teleop": "true"}, ConfigError, "leader_script: .* xs_sim true"),
         ({"lockstep": "true", "robot": "real"}, ConfigError, "lockstep: only a simulation can wait"),
         ({"cameras": "top:96"}, ConfigError, "cameras: expected name or name:HEIGHTxWIDTH, .* got 'top:96'"),
         ({"cameras": "top:0x96"}, ConfigError, "cameras: expected name or name:HEIGHTxWIDTH"),

@@ -66,6 +66,7 @@ TOPICS: dict[str, Topic] = {
     "trajectory": _topic(JointTrajectory, EVENTS),
     "retime_report": _topic(RetimeReport, EVENTS),
     "command": _topic(JointState, TICKS),
+    "leader_states": _topic(JointState, TICKS),
     "driver_status": _topic(DriverStatus, TICKS),
     "episode_status": _topic(EpisodeStatus, LATCHED),
     "sim_status": _topic(SimStatus, TICKS),

@@ -86,6 +86,13 @@ def follower_gripper(name: str) -> GripperPreset:
     return FOLLOWER_GRIPPERS[name]
 
 
+def leader_gripper(name: str) -> GripperPreset:
+    """The leader's preset called `name`. Raises UnknownNameError."""
+    if name not in LEADER_GRIPPERS:
+        raise UnknownNameError("leader gripper", name, LEADER_GRIPPERS)
+    return LEADER_GRIPPERS[name]
+
+
 def implausible(preset: GripperPreset, angle: float, finger: float) -> str:
     """What a motor's angle [rad] and a finger's position [m] say against this preset; empty if nothing."""
     for what, value, span in _readings(preset, angle, finger):

@@ -135,7 +135,9 @@ def test_fast_dds_reads_the_profile(graph):
 
 
 @pytest.mark.parametrize(
-    "node", ["sim", "retimer", "task_policy", "speed_policy", "episode", "recorder", "arm_driver", "xs_sim"]
+    "node",
+    ["sim", "retimer", "task_policy", "speed_policy", "episode", "recorder", "arm_driver", "xs_sim", "teleop"]
+    + ["leader_script"],
 )
 def test_shipped_parameter_files_are_complete(node):
     """Each file lists every parameter of its node and nothing else."""
@@ -149,7 +151,18 @@ def test_shipped_parameter_files_are_complete(node):
 
 
 def _config_class(node):
-    from speedtune_ros.nodes import arm_driver, episode, recorder, retimer, sim, speed_policy, task_policy, xs_sim
+    from speedtune_ros.nodes import (
+        arm_driver,
+        episode,
+        leader_script,
+        recorder,
+        retimer,
+        sim,
+        speed_policy,
+        task_policy,
+        teleop,
+        xs_sim,
+    )
 
     return {
         "sim": sim.SimConfig,
@@ -160,6 +173,8 @@ def _config_class(node):
         "recorder": recorder.RecorderConfig,
         "arm_driver": arm_driver.ArmDriverConfig,
         "xs_sim": xs_sim.XsSimConfig,
+        "teleop": teleop.TeleopConfig,
+        "leader_script": leader_script.LeaderScriptConfig,
     }[node]
 
 
