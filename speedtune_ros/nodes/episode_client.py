@@ -100,16 +100,32 @@ class EpisodeClient:
 
         timeout: how long to wait for the answer [s].
         """
+        handle = self.start(seed, mode, timeout, watch, limits)
+        try:
+            return self.finish(handle, seed, mode, timeout)
+        except BaseException:
+            self.cancel(handle)
+            raise
+
+    def start(
+        self,
+        seed: int,
+        mode: str,
+        timeout: float,
+        watch: Watch = lambda *_: None,
+        limits: EpisodeLimits = NO_LIMITS,
+    ) -> Any:
+        """The handle of an episode under way; `run` does the rest as well. Raises SpeedtuneError."""
         goal = RunEpisode.Goal(speed_mode=mode, seed=seed, time_limit=limits.time, progress_limit=limits.progress)
         sent = self._client.send_goal_async(goal, feedback_callback=lambda message: watch(*_values(message.feedback)))
         handle = self._result(sent, timeout, "accept the goal")
         if not handle.accepted:
             raise SpeedtuneError("the episode node refused the goal: another episode is running")
-        try:
-            result = self._result(handle.get_result_async(), timeout, "finish the episode").result
-        except BaseException:
-            self._cancel(handle)
-            raise
+        return handle
+
+    def finish(self, handle: Any, seed: int, mode: str, timeout: float) -> EpisodeOutcome:
+        """How a started episode ended. Raises SpeedtuneError if that is not answered."""
+        result = self._result(handle.get_result_async(), timeout, "finish the episode").result
         return EpisodeOutcome(seed, mode, bool(result.success), float(result.duration), str(result.reason))
 
     def call(self, kind: Any, name: str, request: Any, timeout: float = 10.0) -> Any:
@@ -150,7 +166,8 @@ class EpisodeClient:
         self.wait_until(future.done, what, timeout)
         return future.result()
 
-    def _cancel(self, handle: Any) -> None:
+    def cancel(self, handle: Any) -> None:
+        """Ask for an episode's end."""
         future = handle.cancel_goal_async()
         end = time.monotonic() + _CANCEL_S
         while not future.done() and time.monotonic() < end:

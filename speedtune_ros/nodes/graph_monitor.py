@@ -1,4 +1,4 @@
-"""Watches a running graph as a consumer of all its images would, and keeps what a bench needs."""
+"""Watches a running graph, as a consumer of all its images would, and keeps what a bench needs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import JointState
 
 from speedtune_ros.nodes.conversions import to_ns
 from speedtune_ros.nodes.topics import TOPICS, image_topic
 
 _KEPT = ("joint_states", "command", "driver_status", "action_chunk", "/diagnostics")
+_ARMS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10)
 _LIVE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -34,8 +36,11 @@ class Heard:
 
     def read(self, topic: str) -> list[tuple[int, Any]]:
         """(time of publication [system ns], message) of a topic."""
-        kind = TOPICS[topic].type
-        return [(sent_ns, deserialize_message(data, kind)) for sent_ns, data in self.messages[topic]]
+        return [(sent_ns, deserialize_message(data, _kind(topic))) for sent_ns, data in list(self.messages[topic])]
+
+    def last(self, topic: str, count: int = 1) -> list[Any]:
+        """The last messages of a topic, up to `count`."""
+        return [deserialize_message(data, _kind(topic)) for _, data in self.messages[topic][-count:]]
 
     def stamped(self, topic: str) -> dict[int, int]:
         """Time of publication [system ns] by stamp [ns]."""
@@ -43,16 +48,27 @@ class Heard:
 
 
 class GraphMonitor:
-    """A context in which a thread listens to a graph; `heard` is what it heard. Call after rclpy.init."""
+    """A context in which a thread listens to a graph; `heard` is what it heard. Call after rclpy.init.
 
-    def __init__(self, cameras: Iterable[str], timer_period_s: float) -> None:
+    joint_states: topics besides those of the table, as Interbotix's arms have them.
+    """
+
+    def __init__(
+        self,
+        cameras: Iterable[str],
+        timer_period_s: float,
+        topics: Iterable[str] = _KEPT,
+        joint_states: Iterable[str] = (),
+    ) -> None:
         self.heard = Heard()
         if not rclpy.ok():
             rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node("graph_monitor")
-        for topic in _KEPT:
+        for topic in topics:
             row = TOPICS[topic]
             self._node.create_subscription(row.type, topic, self._keep(topic), row.offered, raw=True)
+        for topic in joint_states:
+            self._node.create_subscription(JointState, topic, self._keep(topic), _ARMS, raw=True)
         for camera in cameras:
             row = TOPICS["camera/<name>/image_raw"]
             self._node.create_subscription(row.type, image_topic(camera), self._count(camera), _LIVE)
@@ -99,3 +115,7 @@ class GraphMonitor:
         late = (now - self._first_ns) % self._period_ns
         # A timer a little early is not a whole period late.
         self.heard.timer_lateness_ms.append(0.0 if late > 0.95 * self._period_ns else late / 1e6)
+
+
+def _kind(topic: str) -> Any:
+    return TOPICS[topic].type if topic in TOPICS else JointState
