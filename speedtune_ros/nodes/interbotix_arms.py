@@ -26,6 +26,7 @@ from speedtune_ros.robots.bring_up import (
 )
 from speedtune_ros.robots.feedback import FeedbackMonitor
 from speedtune_ros.robots.gripper import follower_gripper
+from speedtune_ros.robots.gripper_travel import mounted
 from speedtune_ros.robots.health import Health, SpeedCeiling, lowest
 from speedtune_ros.robots.interbotix import ARM_GROUP, GRIPPER, JOINTS, VIPERX
 from speedtune_ros.robots.interbotix_config import InterbotixConfig
@@ -50,7 +51,8 @@ class InterbotixArms:
         self._limits = make_profile(profile).limits
         if not np.isfinite(self._limits.velocity).all():
             raise ConfigError(f"profile '{profile}' has no limits: real arms need one that has, such as hardware")
-        self._gripper = follower_gripper(config.bring_up.gripper)
+        preset, travel = follower_gripper(config.bring_up.gripper), config.travel
+        self._grippers = [mounted(preset, getattr(travel, side), side) for side in SIDES]
         self._gains = GAIN_PROFILES[config.bring_up.gains]
         self._node = Node(
             f"_{owner.get_name()}_arms",
@@ -188,8 +190,8 @@ class InterbotixArms:
     def posture(self) -> np.ndarray:
         """The command (14,) that keeps the arms where they are measured: grippers by their motors, as commands are."""
         readings = [link.fresh() for link in self._links.values()]
-        own = [[*reading.joints[:6], self._gripper.joint.normalise(reading.joints[6])] for reading in readings]
-        return np.concatenate(own)
+        grippers = [own.joint.normalise(reading.joints[6]) for own, reading in zip(self._grippers, readings)]
+        return np.concatenate([[*reading.joints[:6], own] for reading, own in zip(readings, grippers)])
 
     def state(self) -> RobotState:
         """The newest good reading of both arms, stamped with the older one; grippers by their fingers."""
@@ -197,11 +199,10 @@ class InterbotixArms:
         if any(reading is None for reading in readings):
             raise BringUpError("no joint states were heard yet")
         positions, velocities = [], []
-        for reading in readings:
+        for gripper, reading in zip(self._grippers, readings):
             assert reading is not None
-            finger = self._gripper.finger.normalise(reading.finger)
-            positions += [*reading.joints[:6], finger]
-            velocities += [*reading.velocity[:6], reading.velocity[6] / self._gripper.joint.span]
+            positions += [*reading.joints[:6], gripper.finger.normalise(reading.finger)]
+            velocities += [*reading.velocity[:6], reading.velocity[6] / gripper.joint.span]
         stamp_ns = min(reading.stamp_ns for reading in readings if reading is not None)
         return RobotState(stamp_ns, np.array(positions), np.array(velocities))
 
@@ -210,8 +211,8 @@ class InterbotixArms:
         if self._silent:
             return
         targets = checked("command", targets, (14,))
-        for link, own in zip(self._links.values(), (targets[:7], targets[7:])):
-            link.command(np.append(own[:6], self._gripper.joint.position(own[6])))
+        for link, gripper, own in zip(self._links.values(), self._grippers, (targets[:7], targets[7:])):
+            link.command(np.append(own[:6], gripper.joint.position(own[6])))
 
     def health(self) -> Health:
         """What is wrong now, and how fast the motors allow the arms to be."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from speedtune_ros.config import option
 from speedtune_ros.robots.bring_up import BringUpConfig
 from speedtune_ros.robots.feedback import FeedbackConfig
+from speedtune_ros.robots.gripper_travel import TravelConfig
 from speedtune_ros.robots.motor_ceiling import CeilingConfig
 
 
@@ -21,5 +22,6 @@ class InterbotixConfig:
     )
     watch_s: float = option(1.0, "each register watched is read so often", minimum=0.2, maximum=60.0)
     bring_up: BringUpConfig = field(default_factory=BringUpConfig)
+    travel: TravelConfig = field(default_factory=TravelConfig)
     feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
     ceiling: CeilingConfig = field(default_factory=CeilingConfig)
