@@ -67,14 +67,15 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _start(group: ProcessGroup, speed: float, frames: Path) -> list[str]:
     given = {"policy": "expert", "cameras": "none", "speed": f"{speed:g}"}
-    processes = [*graph.processes(given), *(_camera(name, frames) for name in CAMERAS)]
+    processes = [*graph.processes(given), *(camera_process(name, frames) for name in CAMERAS)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for process in processes:
         group.start(process.name, command(process), environment)
     return [process.name for process in processes]
 
 
-def _camera(name: str, frames: Path) -> graph.Process:
+def camera_process(name: str, frames: Path) -> graph.Process:
+    """A camera node that plays frames/<name>, or `frames` itself, at 30 Hz and 640x480."""
     folder = frames / name if (frames / name).is_dir() else frames
     parameters = {"name": name, "source": str(folder), "rate_hz": _RATE_HZ, "width": 640, "height": 480}
     return graph.Process(f"camera_{name}", "camera", (), parameters)

@@ -13,6 +13,7 @@ import rclpy
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+from std_srvs.srv import Trigger
 
 from speedtune_msgs.action import RunEpisode
 from speedtune_ros.errors import SpeedtuneError
@@ -127,6 +128,15 @@ class EpisodeClient:
         """How a started episode ended. Raises SpeedtuneError if that is not answered."""
         result = self._result(handle.get_result_async(), timeout, "finish the episode").result
         return EpisodeOutcome(seed, mode, bool(result.success), float(result.duration), str(result.reason))
+
+    def clear_stop(self, timeout: float = 60.0) -> None:
+        """Release a stop or fault. Raises SpeedtuneError if something still stands in the way.
+
+        timeout: motors may have to be rebooted one after the other [s].
+        """
+        answer = self.call(Trigger, "driver/clear_stop", Trigger.Request(), timeout)
+        if not answer.success:
+            raise SpeedtuneError(answer.message)
 
     def call(self, kind: Any, name: str, request: Any, timeout: float = 10.0) -> Any:
         """The answer of a service. Raises SpeedtuneError if there is none."""

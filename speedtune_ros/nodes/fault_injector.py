@@ -42,7 +42,6 @@ class FaultInjector:
             "label": (LabelEpisode, "episode/label", LabelEpisode.Request(reward=-1.0)),
             "deactivate": (ChangeState, "arm_driver/change_state", _transition(Transition.TRANSITION_DEACTIVATE)),
             "activate": (ChangeState, "arm_driver/change_state", _transition(Transition.TRANSITION_ACTIVATE)),
-            "clear": (Trigger, "driver/clear_stop", Trigger.Request()),
         }
 
     def close(self) -> None:
@@ -99,7 +98,7 @@ class FaultInjector:
         if status.state == DriverStatus.INACTIVE:
             self.ask(Ask("activate"))
         elif status.state in (DriverStatus.FAULT, DriverStatus.STOPPED):
-            self.ask(Ask("clear"))
+            self._client.clear_stop()
         time.sleep(CONTROL_DT)
 
 
