@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from speedtune_ros.errors import UnknownNameError
 from speedtune_ros.evaluation.fault_matrix import FAULTS, PROCESSES, Inject, Signal, chosen
 from speedtune_ros.robots import xs_faults
 from speedtune_ros.robots.interbotix import FOLLOWERS
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "faults.md").read_text()
 
 
 def test_every_fault_of_the_simulated_arms_is_in_it():
@@ -26,6 +29,11 @@ def test_every_process_is_killed_and_hung():
 
 def test_names_are_unique_and_enough():
     assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 25
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_the_page_has_each_row(fault):
+    assert f"| {fault.name} |" in PAGE
 
 
 def test_rows_are_chosen_by_name_node_or_first_word():
