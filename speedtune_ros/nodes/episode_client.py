@@ -130,13 +130,15 @@ class EpisodeClient:
         return EpisodeOutcome(seed, mode, bool(result.success), float(result.duration), str(result.reason))
 
     def clear_stop(self, timeout: float = 60.0) -> None:
-        """Release a stop or fault. Raises SpeedtuneError if something still stands in the way.
+        """Release a stop or fault, as often as it takes. Raises SpeedtuneError with what stands in the way to the end.
 
-        timeout: motors may have to be rebooted one after the other [s].
+        timeout: motors may have to be rebooted one after the other, and joint states to come again [s].
         """
-        answer = self.call(Trigger, "driver/clear_stop", Trigger.Request(), timeout)
-        if not answer.success:
-            raise SpeedtuneError(answer.message)
+        end = time.monotonic() + timeout
+        while not (answer := self.call(Trigger, "driver/clear_stop", Trigger.Request(), timeout)).success:
+            if time.monotonic() > end:
+                raise SpeedtuneError(answer.message)
+            self.spin(1.0)
 
     def call(self, kind: Any, name: str, request: Any, timeout: float = 10.0) -> Any:
         """The answer of a service. Raises SpeedtuneError if there is none."""

@@ -94,7 +94,7 @@ class FaultRow:
         counts, self._handle = self._counts(), None
         self._monitor.forget()
         handle = self._handle = self._client.start(1, "", _MOTION_S, limits=EpisodeLimits(fault.limit_s))
-        self._client.wait_until(lambda: self._moving(fault.arm), "move its arms", _MOTION_S)
+        self._wait_for_motion(handle, fault.arm)
         caused_ns = time.time_ns()
         self._break(fault, handle, spoiler)
         ends = ""
@@ -106,6 +106,13 @@ class FaultRow:
         heard, until_ns = self._monitor.heard, time.time_ns()
         self._client.spin(1.2)  # diagnostics come once a second
         return _record(heard, caused_ns, until_ns, self._counts() - counts, ends)
+
+    def _wait_for_motion(self, handle: Any, arm: str) -> None:
+        """Until the arm moves. Raises SpeedtuneError if it does not, with the reason if the episode ends first."""
+        ended = handle.get_result_async()
+        self._client.wait_until(lambda: ended.done() or self._moving(arm), "move its arms", _MOTION_S)
+        if ended.done():
+            raise SpeedtuneError(f"the episode ended before the fault: {ended.result().result.reason}")
 
     def _break(self, fault: Fault, handle: Any, spoiler: StandIn | None) -> None:
         cause = fault.cause
