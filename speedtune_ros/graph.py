@@ -1,6 +1,7 @@
 """The node graph, described once: the launch files and `speedtune up` both read it. No ROS is imported.
 
-`ARGUMENTS` are what the user chooses, `NODES` what runs, and `processes` resolves one with the other.
+`ARGUMENTS` (launch_arguments.py) are what the user chooses, `NODES` what runs, and `processes` resolves one with the
+other.
 """
 
 from __future__ import annotations
@@ -10,128 +11,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from speedtune_ros import bringup
-from speedtune_ros.aloha import CAMERAS
 from speedtune_ros.config import check_parameters
 from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
-from speedtune_ros.presets import DEFAULT_TASK, Preset, preset_names, read_preset, task_arguments
+from speedtune_ros.launch_arguments import ARGUMENTS as ARGUMENTS
+from speedtune_ros.launch_arguments import SWITCH as SWITCH
+from speedtune_ros.launch_arguments import Argument as Argument
+from speedtune_ros.launch_arguments import arguments as arguments
+from speedtune_ros.presets import Preset, read_preset, task_arguments
 from speedtune_ros.registry import make_speed_policy, policy_cameras
-from speedtune_ros.retiming.retimer import FACTORIES as RETIMERS
 from speedtune_ros.share import share_path
 from speedtune_ros.speed.speed_policy import split_spec
-from speedtune_ros.tasks.task import TASKS
-
-SWITCH = ("true", "false")
-
-
-@dataclass(frozen=True)
-class Argument:
-    """A launch argument: text, its default, what it means, and its choices if there are any."""
-
-    name: str
-    default: str
-    doc: str
-    choices: tuple[str, ...] = ()
-
-
-ARGUMENTS = (
-    Argument(
-        "robot", "sim", "which arms: `sim` is MuJoCo for driver and cameras, `real` the hardware", ("sim", "real")
-    ),
-    Argument(
-        "xs_sim",
-        "false",
-        "whether simulated Interbotix arms and cameras stand in for the real ones, to robot:=real",
-        SWITCH,
-    ),
-    Argument(
-        "preset",
-        "",
-        f"a task of real arms with its cameras and limits: {', '.join(preset_names())}, or the path of a ROS parameter "
-        "file like config/presets/<name>.yaml; laid over config/<node>.yaml",
-    ),
-    Argument(
-        "task",
-        "auto",
-        f"what is to be done; `auto` is the preset's task, or without one {DEFAULT_TASK}",
-        ("auto", *sorted(TASKS)),
-    ),
-    Argument(
-        "policy",
-        "act",
-        "who predicts chunks: `act` (the shipped checkpoint), the path of a checkpoint folder, in simulation `expert`, "
-        "which is scripted, or `rehearsal`, a slow motion above the table",
-    ),
-    Argument(
-        "speed",
-        "1.0",
-        "ceiling on speed, 1 being as demonstrated: a number, or a speed policy and its argument as in `constant:2`",
-    ),
-    Argument(
-        "k_skip",
-        "",
-        "control ticks between requests to the policies; empty: as config/retimer.yaml and speed_policy.yaml say",
-    ),
-    Argument("retimer", "linear", "how chunks are re-timed to that speed", tuple(sorted(RETIMERS))),
-    Argument(
-        "dynamics",
-        "auto",
-        "whose limits and lag apply, and in simulation how the arms respond; `auto` is `act` in simulation and "
-        "`hardware` on the arms",
-        ("auto", "act", "identified", "hardware"),
-    ),
-    Argument(
-        "cameras",
-        "auto",
-        f"comma-separated cameras, each name or name:HEIGHTxWIDTH, as {', '.join(CAMERAS)}; `auto` for those the "
-        "policy sees and the preset has, `none` for none",
-    ),
-    Argument("teleop", "false", "whether leader arms lead the real ones, in place of the policies", SWITCH),
-    Argument(
-        "leader_script",
-        "false",
-        "whether the simulated leaders move by themselves, as the task's expert would, to teleop:=true xs_sim:=true",
-        SWITCH,
-    ),
-    Argument(
-        "camera_driver",
-        "auto",
-        "who drives real cameras: `realsense` subscribes to realsense2_camera's topics, `v4l2` opens devices; `auto` "
-        "is realsense, and with xs_sim neither",
-        ("auto", *bringup.CAMERA_DRIVERS),
-    ),
-    Argument(
-        "bringup",
-        "none",
-        "what of the robot's own software to start too: `arms` is Interbotix's xs_sdk for both followers, `cameras` "
-        "realsense2_camera for each camera; `none` attaches to what runs",
-        bringup.CHOICES,
-    ),
-    Argument("robot_model", "vx300s", "Interbotix's name of the followers, as vx300s or aloha_vx300s, for bringup"),
-    Argument(
-        "camera_serials",
-        "",
-        "serial numbers of the RealSense cameras, as cam_high:123622270123,cam_low:..., for bringup",
-    ),
-    Argument(
-        "on_exit",
-        "restart",
-        "what follows when a camera, a policy or the recorder ends unasked: `restart` it, or `end` the graph; the end "
-        "of any other node ends the graph, and the arms hold",
-        ("restart", "end"),
-    ),
-    Argument(
-        "enclave",
-        "",
-        "SROS2 enclave above those of the nodes, as /speedtune: each node starts in <enclave>/<its name>; empty: none",
-    ),
-    Argument("record", "false", "whether to write a bag (rosbag2, MCAP) of everything", SWITCH),
-    Argument("bag", "", "folder of that bag; empty: the recorder names it by the time of day"),
-    Argument(
-        "lockstep", "false", "whether simulated time waits for the stages: not in real time, but repeatable", SWITCH
-    ),
-    Argument("real_time_factor", "1.0", "simulated seconds a second, in simulation without lock-step"),
-    Argument("params", "", "a ROS parameter file laid over the package's config/<node>.yaml"),
-)
 
 
 @dataclass(frozen=True)
@@ -246,11 +135,6 @@ class Process:
     restart: bool = False
 
 
-def arguments(robot: str = "sim", robots: tuple[str, ...] = ("sim", "real")) -> tuple[Argument, ...]:
-    """The launch arguments of a launch file whose `robot` is one of `robots` and by default `robot`."""
-    return tuple(replace(a, default=robot, choices=robots) if a.name == "robot" else a for a in ARGUMENTS)
-
-
 def resolve(given: Mapping[str, str]) -> dict[str, str]:
     """Every launch argument's value, defaults filled in, and the `scene` of simulated arms.
 
@@ -269,7 +153,7 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
     if values["robot"] == "sim" and values["xs_sim"] == "true":
         raise ConfigError("xs_sim: stands in for real arms; expected robot real, got sim")
     if values["robot"] == "sim" and values["teleop"] == "true":
-        raise ConfigError("teleop: leaders lead real arms, or simulated ones behind xs_sim; expected robot real, got sim")
+        raise ConfigError("teleop: leaders lead real arms, or xs_sim's; expected robot real, got sim")
     if values["leader_script"] == "true" and (values["teleop"], values["xs_sim"]) != ("true", "true"):
         raise ConfigError("leader_script: moves simulated leaders; expected teleop and xs_sim true")
     values["camera_driver"] = bringup.camera_driver(values)
@@ -280,8 +164,8 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
         raise ConfigError("lockstep: only a simulation can wait; expected robot sim, got real")
     if split_spec(values["speed"])[0] == "constant":
         make_speed_policy(values["speed"])  # refuses a bad speed before anything starts
-    if values["params"]:
-        check_parameters(values["params"])
+    for path in _listed(values["params"]):
+        check_parameters(path)
     preset = read_preset(values["preset"]) if values["preset"] else None
     values |= task_arguments(values, preset)
     if values["cameras"] == "auto":
@@ -307,7 +191,7 @@ def processes(given: Mapping[str, str]) -> tuple[Process, ...]:
     for node in NODES:
         if any(values[name] not in _options(value) for name, value in node.when.items()):
             continue
-        files = (str(share_path(node.parameter_file)), *filter(None, [values["preset"], values["params"]]))
+        files = (str(share_path(node.parameter_file)), *filter(None, [values["preset"]]), *_listed(values["params"]))
         chosen = {name: _typed(argument, values[argument]) for name, argument in node.parameters.items()}
         process = Process(
             node.name,
@@ -331,6 +215,10 @@ def includes(given: Mapping[str, str]) -> tuple[bringup.Include, ...]:
 
 def _options(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value
+
+
+def _listed(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def cameras(text: str) -> list[tuple[str, tuple[int, int] | None]]:

@@ -105,6 +105,13 @@ def test_a_user_s_parameter_file_lies_over_the_shipped_one(tmp_path: Path) -> No
     assert mine == str(path)
 
 
+def test_several_parameter_files_lie_over_each_other_in_order(tmp_path: Path) -> None:
+    paths = [str(tmp_path / name) for name in ("limits.yaml", "delay.yaml")]
+    for path in paths:
+        Path(path).write_text("retimer: {ros__parameters: {}}\n")
+    assert running(params=", ".join(paths))["retimer"].parameter_files[1:] == tuple(paths)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

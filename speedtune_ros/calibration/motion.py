@@ -123,7 +123,8 @@ def travel(joint: str, position: float, speed: float, dwell: float = 1.0) -> Mot
         time = dwell if a == b else 0.5 * np.pi * abs(b - a) / speed
         count = max(1, math.ceil(time / CONTROL_DT))
         phase = np.pi * np.arange(1, count + 1) / count
-        values.append(a + (b - a) * (1.0 - np.cos(phase)) / 2.0)
+        way: np.ndarray = a + (b - a) * (1.0 - np.cos(phase)) / 2.0
+        values.append(way)
         rates.append((b - a) * np.pi * np.sin(phase) / (2.0 * count * CONTROL_DT))
         rates[-1][-1] = 0.0
     offsets = np.concatenate(values) - position

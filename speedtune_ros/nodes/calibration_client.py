@@ -103,7 +103,9 @@ class CalibrationClient:
         self._until(lambda: all(ears.samples.values()), f"no joint states of {' and '.join(self._arms)}")
         self._until(lambda: self._trajectories.get_subscription_count() > 0, "nobody takes trajectories")
         self._until(lambda: len(ears.ages) > 20, "no joint states of the driver")
-        self._until_steady()
+        end = time.monotonic() + self._patience_s
+        while self._status().state == DriverStatus.INACTIVE and time.monotonic() < end:  # it may be coming up
+            time.sleep(_POLL_S)
         self._refuse_unless_free()
 
     def watch(self, cameras: Sequence[str]) -> None:
@@ -226,9 +228,8 @@ class CalibrationClient:
         return driver
 
     def _refuse_unless_free(self) -> None:
-        driver, episode = self._ears.driver, self._ears.episode
-        assert driver is not None
-        if trouble := _trouble(driver):
+        driver, episode = self._status(), self._ears.episode
+        if driver.state != DriverStatus.HOLDING and (trouble := _trouble(driver)):
             raise SpeedtuneError(f"calibration needs arms that hold: {trouble}; clear with driver/clear_stop")
         if episode is not None and episode.phase in _BUSY and episode.episode_id != self._id:
             raise SpeedtuneError(f"calibration needs the arms for itself: '{episode.episode_id}' is under way")
@@ -237,7 +238,7 @@ class CalibrationClient:
         return self._ears.driver is not None and self._ears.driver.episode_id == self._id
 
     def _until_steady(self) -> None:
-        """Wait while the driver comes up or holds for a reason that may pass, as joint states that are late."""
+        """Wait while the driver holds for a reason that may pass, as joint states that are late."""
         end = time.monotonic() + self._patience_s
         while _trouble(self._status()) and not self._latched() and time.monotonic() < end:
             self._alive()
