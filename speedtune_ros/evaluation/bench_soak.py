@@ -34,6 +34,7 @@ HELP = "the whole graph on simulated Interbotix arms beside four cameras, for as
 _UP_S = 180.0
 _EPISODE_S = 90.0
 _RSS_S = 5.0
+_LOG_S = 0.001
 _HEARD = ("driver_status", "retime_report", "/diagnostics")
 _LATE_MS = 0.5e3 * CONTROL_DT
 _FLOOR = "missed ticks: the same tick thread in a process of its own doing nothing, before the graph starts"
@@ -115,6 +116,7 @@ def _soak(group: ProcessGroup, found: Run, seconds: float, save: Callable[[Run],
     from speedtune_ros.nodes.graph_monitor import GraphMonitor
 
     def check() -> None:
+        group.show(_LOG_S)
         for name, status in group.ended().items():
             raise SpeedtuneError(f"bench soak: {name} {describe(status)}")
 

@@ -16,6 +16,7 @@ from speedtune_ros.evaluation.fault_matrix import CAMERA
 from speedtune_ros.processes import ProcessGroup, describe
 
 RECORDER = "recorder"
+_LOG_S = 0.001
 IMAGES = "bench_camera/image"  # the topic of the camera's driver
 
 
@@ -88,7 +89,8 @@ class FaultRig:
         return mended
 
     def check(self) -> None:
-        """Raise SpeedtuneError if a node has ended that should not."""
+        """Let the log have what was said. Raises SpeedtuneError if a node has ended that should not."""
+        self._group.show(_LOG_S)
         for name, status in self._group.ended().items():
             if name in self.nodes:
                 raise SpeedtuneError(f"{name} {describe(status)}")

@@ -34,8 +34,9 @@ def test_refusals():
         bench_faults.run(parsed("--only", "earthquake"))
 
 
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]) -> list[dict]:
-    monkeypatch.setenv("ROS_DOMAIN_ID", "100")
+def run(domain: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]) -> list[dict]:
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     path = tmp_path / "faults.json"
     only = [word for name in names for word in ("--only", name)]
     result = bench_faults.run(parsed("--json", str(path), "--bags", str(tmp_path / "bags"), *only))
@@ -44,9 +45,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...])
 
 
 @pytest.mark.ros
-def test_three_faults(tmp_path, monkeypatch):
+def test_three_faults(unhurried, domain, tmp_path, monkeypatch):
     """What happens, not how soon: other work on this machine must not fail it."""
-    rows = run(tmp_path, monkeypatch, QUICK)
+    rows = run(domain, tmp_path, monkeypatch, QUICK)
     assert [row["fault"] for row in rows] == list(QUICK)
     for row, fault in zip(rows, (fault for name in QUICK for fault in FAULTS if fault.name == name)):
         assert row["ends"].startswith(fault.expected.ends) and fault.expected.says in row["observed"], row
@@ -57,7 +58,7 @@ def test_three_faults(tmp_path, monkeypatch):
 
 @pytest.mark.ros
 @pytest.mark.slow
-def test_every_fault(unhurried, tmp_path, monkeypatch):
-    rows = run(tmp_path, monkeypatch, ())
+def test_every_fault(unhurried, domain, tmp_path, monkeypatch):
+    rows = run(domain, tmp_path, monkeypatch, ())
     assert len(rows) == len(FAULTS)
     assert [row for row in rows if not row["passed"]] == []
