@@ -14,6 +14,7 @@ _WINDOW_S = 0.1  # over which a velocity reached is averaged
 _JERKY_S = 0.06  # and an acceleration
 _SHARE = 0.95  # a joint capped nearer to what it was sent than this was not capped
 _BETTER = 0.7  # a cap must explain the motion so much better than none, in root mean square
+_FELT = 0.005  # of the stroke: without a cap the motion must be missed by so much; less is the model's own error
 _COARSE, _REFINEMENTS = 25, 3
 
 
@@ -46,8 +47,9 @@ def cap_of(recording: Recording, response: Response) -> float:
         step = float(tried[1] - tried[0])
         low, high = max(best - step, 0.05 * fastest), best + step
     free = _misfit(recording, response, times, sent, np.inf)
+    felt = free > _FELT * recording.motion.reach
     capped = best < _SHARE * fastest and _misfit(recording, response, times, sent, best) < _BETTER * free
-    return best if capped else np.inf
+    return best if felt and capped else np.inf
 
 
 def speed_of(recordings: Sequence[Recording], response: Response) -> Speed:
