@@ -5,12 +5,13 @@ Each row holds the newest state and images whose stamps are not younger than the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from speedtune_ros.data.bag_series import EpisodeSeries, Frame
+from speedtune_ros.aloha import CONTROL_DT_NS
+from speedtune_ros.data.bag_series import EpisodeSeries, Frame, Tick
 from speedtune_ros.errors import DataError
 
 
@@ -24,6 +25,30 @@ class Lag:
     age_max: float
     delivery_p50: float
     delivery_p99: float
+
+
+class Film:
+    """One camera's images on the rows, (T, H, W, 3) uint8 RGB, decoded one by one as they are asked for.
+
+    All cameras of a long episode at once would be gigabytes.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frames = frames
+        self.shape = (len(frames), *frames[0].pixels.shape)
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        last: Frame | None = None
+        for frame in self._frames:
+            if last is None or frame.stamp_ns != last.stamp_ns:  # one seen on several rows is decoded once
+                last, pixels = frame, frame.pixels
+            yield pixels
 
 
 @dataclass(frozen=True)
@@ -42,13 +67,12 @@ class Rows:
     lags: tuple[Lag, ...]
     dropped: int
 
+    def film(self, camera: str) -> Film:
+        return Film(self.images[camera])
+
     def pixels(self, camera: str) -> np.ndarray:
-        """(T, H, W, 3) uint8 RGB; a frame seen on several rows is decoded once."""
-        decoded: dict[int, np.ndarray] = {}
-        for frame in self.images[camera]:
-            if frame.stamp_ns not in decoded:
-                decoded[frame.stamp_ns] = frame.pixels
-        return np.stack([decoded[frame.stamp_ns] for frame in self.images[camera]])
+        """(T, H, W, 3) uint8 RGB."""
+        return np.stack(list(self.film(camera)))
 
 
 def rows_of_series(series: EpisodeSeries, cameras: Sequence[str] | None = None) -> Rows:
@@ -57,7 +81,8 @@ def rows_of_series(series: EpisodeSeries, cameras: Sequence[str] | None = None) 
     if missing := [camera for camera in wanted if camera not in series.images]:
         raise DataError(f"camera '{missing[0]}' is not in the bag; it has {', '.join(series.cameras) or 'none'}")
     rows = []
-    for tick in series.ticks:
+    ticks = control_ticks(series.ticks)
+    for tick in ticks:
         state = series.state_at(tick.stamp_ns)
         frames = [series.frame_at(camera, tick.stamp_ns) for camera in wanted]
         if state is not None and all(frame is not None for frame in frames):
@@ -74,8 +99,21 @@ def rows_of_series(series: EpisodeSeries, cameras: Sequence[str] | None = None) 
         np.array([tick.command for tick, _, _ in rows]),
         images,  # type: ignore[arg-type]  # None was filtered
         (_state_lag(series, stamps), *(_image_lag(camera, images[camera], stamps) for camera in wanted)),
-        len(series.ticks) - len(rows),
+        len(ticks) - len(rows),
     )
+
+
+def control_ticks(ticks: Sequence[Tick]) -> list[Tick]:
+    """One tick for each 20 ms since the first: the newest that began no later than half of that after its time.
+
+    So rows are at 50 Hz whatever the driver's own rate, and a tick that it missed repeats what was in force.
+    """
+    if not ticks:
+        return []
+    stamps = np.array([tick.stamp_ns for tick in ticks], np.int64)
+    count = round((int(stamps[-1]) - int(stamps[0])) / CONTROL_DT_NS) + 1
+    times = stamps[0] + CONTROL_DT_NS * np.arange(count, dtype=np.int64) + CONTROL_DT_NS // 2
+    return [ticks[i] for i in np.searchsorted(stamps, times, side="right") - 1]
 
 
 def _state_lag(series: EpisodeSeries, stamps: np.ndarray) -> Lag:

@@ -128,7 +128,9 @@ def _write(file: h5py.File, episode: EpisodeData, jpeg_quality: int | None) -> N
         if jpeg_quality is not None:
             frames, length = encode(frames, jpeg_quality)
             lengths.append(length)
-        file.create_dataset(f"{IMAGES}/{camera}", data=frames, chunks=(1, *frames.shape[1:]))
+        stored = file.create_dataset(f"{IMAGES}/{camera}", frames.shape, frames.dtype, chunks=(1, *frames.shape[1:]))
+        for index, frame in enumerate(frames):  # which may be decoded as they come
+            stored[index] = frame
     if lengths:
         file.create_dataset("/compress_len", data=np.array(lengths))
 

@@ -7,6 +7,7 @@ import select
 import sys
 import termios
 import tty
+from collections.abc import Mapping
 from types import TracebackType
 from typing import NamedTuple
 
@@ -16,32 +17,37 @@ HELP = "s success   f failure   r reward (a number, then Enter)   d discard   n 
 
 
 class Command(NamedTuple):
-    """What the operator wants: label (with `reward`), discard, next, stop or quit."""
+    """What the operator wants: label (with `reward`), number (which follows), discard, next, stop, quit, or a mark."""
 
     kind: str
     reward: float = 0.0
 
 
+LABELS: Mapping[str, Command] = {
+    "s": Command("label", 1.0),
+    "f": Command("label", 0.0),
+    "r": Command("number"),
+    "d": Command("discard"),
+    "n": Command("next"),
+    " ": Command("stop"),
+    "q": Command("quit"),
+}
+
+
 class Keyboard:
-    """Turns characters into commands; what follows `r`, until Enter, is a number."""
+    """Turns characters into commands; what follows a `number`, until Enter, is a label's reward."""
 
-    _SINGLE = {
-        "s": Command("label", 1.0),
-        "f": Command("label", 0.0),
-        "d": Command("discard"),
-        "n": Command("next"),
-        " ": Command("stop"),
-        "q": Command("quit"),
-    }
-
-    def __init__(self) -> None:
+    def __init__(self, keys: Mapping[str, Command] = LABELS) -> None:
+        self._keys = keys
         self._number: str | None = None
 
     def press(self, character: str) -> Command | None:
         """The command that `character` completes, if it completes one. A stop is heard always."""
-        if self._number is None or character == " ":
-            self._number = "" if character == "r" else None
-            return self._SINGLE.get(character)
+        command = self._keys.get(character)
+        kind = "" if command is None else command.kind
+        if self._number is None or kind == "stop":
+            self._number = "" if kind == "number" else None
+            return None if kind == "number" else command
         if character not in "\r\n":
             self._number += character
             return None
@@ -56,15 +62,17 @@ class Keyboard:
 class Terminal:
     """The keys pressed since the last call, without waiting for Enter; a context that gives the terminal back.
 
-    Raises ConfigError if standard input is no terminal.
+    without: what to do instead where standard input is no terminal, which raises ConfigError.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, keys: Mapping[str, Command] = LABELS, without: str = "expected --labels service, or a terminal"
+    ) -> None:
         if not sys.stdin.isatty():
-            raise ConfigError("labels by keys: standard input is no terminal; expected --labels service, or a terminal")
+            raise ConfigError(f"labels by keys: standard input is no terminal; {without}")
         self._file = sys.stdin.fileno()
         self._before = termios.tcgetattr(self._file)
-        self._keyboard = Keyboard()
+        self._keyboard = Keyboard(keys)
 
     def __enter__(self) -> Terminal:
         tty.setcbreak(self._file)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speedtune_ros import graph
@@ -25,7 +26,8 @@ def running(options: LiveOptions, say: Callable[[str], None], **expected: object
     with ExitStack() as stack:
         terminal = stack.enter_context(Terminal()) if options.labels == "keys" else None
         labels = make_labels(options.labels, terminal, say, options.pause_s)
-        alive = stack.enter_context(_started(options, say)) if options.where == SIMULATED else _nothing
+        simulated = options.where == SIMULATED
+        alive = stack.enter_context(started(options.arguments, options.log, say)) if simulated else _nothing
         from speedtune_ros.nodes.live_graph import LiveGraph
 
         live = stack.enter_context(LiveGraph(labels, say, alive))
@@ -40,23 +42,25 @@ def _nothing() -> None:
 
 
 @contextmanager
-def _started(options: LiveOptions, say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
-    """The processes of a simulated graph of our own; yields what raises once one of them has ended."""
+def started(
+    arguments: Mapping[str, str], output: Path, say: Callable[[str], None]
+) -> Iterator[Callable[[], None]]:
+    """The processes of a simulated graph of our own, by launch `arguments`; yields what raises once one has ended."""
     from speedtune_ros.commands.up import command
     from speedtune_ros.evaluation.isolation import isolation
 
-    processes = graph.processes(options.arguments)
+    processes = graph.processes(arguments)
     os.environ.update(isolation(os.environ))
     environment = {**os.environ, **graph.environment(os.environ), "PYTHONUNBUFFERED": "1"}
-    options.log.parent.mkdir(parents=True, exist_ok=True)
-    say(f"starting {len(processes)} ROS 2 processes (domain {os.environ['ROS_DOMAIN_ID']}, output in {options.log})")
-    with options.log.open("a") as log:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    say(f"starting {len(processes)} ROS 2 processes (domain {os.environ['ROS_DOMAIN_ID']}, output in {output})")
+    with output.open("a") as log:
         group = ProcessGroup(log)
 
         def alive() -> None:
             group.show(0.001)
             for name, status in group.ended().items():
-                raise SpeedtuneError(f"the graph failed: {name} {describe(status)}; see {options.log}")
+                raise SpeedtuneError(f"the graph failed: {name} {describe(status)}; see {output}")
 
         try:
             for process in processes:
