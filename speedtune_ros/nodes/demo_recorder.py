@@ -92,7 +92,7 @@ class DemoRecorder(StageNode[DemoRecorderConfig]):
             self._say(self.ask("teleop/discard"))
 
     def _cameras(self) -> list[str]:
-        prefix, suffix = self.resolve_topic_name("camera/"), "/image_raw"
+        prefix, suffix = self.resolve_topic_name("camera") + "/", "/image_raw"
         names = [name for name, _ in self.get_topic_names_and_types()]
         images = [name for name in names if name.startswith(prefix) and name.endswith(suffix)]
         return sorted(name[len(prefix) : -len(suffix)] for name in images)
