@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,6 @@ from speedtune_ros.live.options import SIMULATED
 from speedtune_ros.live.running import operator_says, started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from speedtune_ros.data.demonstration_folder import DemonstrationFolder
     from speedtune_ros.nodes.demo_recorder import DemoRecorder
 
 _POLL_S = 0.05
@@ -38,6 +35,7 @@ _SERVICES = {
 def record_live(args: argparse.Namespace) -> int:
     """Record until `q`, Ctrl-C or `args.episodes` are kept; the exit status. Raises SpeedtuneError."""
     from speedtune_ros.data.demonstration_folder import DemonstrationFolder
+    from speedtune_ros.nodes.demo_recorder import recording
 
     keys = mark_keys(args.keys)
     task = args.task or "transfer_cube"
@@ -52,7 +50,7 @@ def record_live(args: argparse.Namespace) -> int:
             cameras = cameras or ["top"]
             launch = {**_SIMULATION, "task": task, "cameras": ",".join(f"{name}:{args.size}" for name in cameras)}
             alive = stack.enter_context(started(launch, folder.path / "graph.log", operator_says))
-        recorder = stack.enter_context(_recorder(folder))
+        recorder = stack.enter_context(recording(folder, operator_says))
         found = recorder.attach(cameras, _JOIN_S, alive)
         operator_says(f"cameras: {', '.join(found) or 'none'}; into {folder.path}, where {folder.kept()} are kept")
         terminal = stack.enter_context(Terminal(keys, "expected a terminal")) if sys.stdin.isatty() else None
@@ -87,20 +85,3 @@ def _attend(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _recorder(folder: DemonstrationFolder) -> Iterator[DemoRecorder]:
-    import rclpy
-    from rclpy.signals import SignalHandlerOptions
-
-    from speedtune_ros.nodes.demo_recorder import DemoRecorder
-
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    recorder = DemoRecorder(folder, operator_says)
-    try:
-        yield recorder
-    finally:
-        recorder.close()
-        recorder.destroy_node()
-        rclpy.try_shutdown()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
 from speedtune_msgs.msg import EpisodeStatus
@@ -159,3 +162,16 @@ class DemoRecorder(StageNode[DemoRecorderConfig]):
         self._finished.put(None)
         self._worker.join()
         self._executor.shutdown(timeout_sec=2.0)
+
+
+@contextmanager
+def recording(folder: DemonstrationFolder, say: Callable[[str], None]) -> Iterator[DemoRecorder]:
+    """A recorder in this process, which does not take its signals."""
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    recorder = DemoRecorder(folder, say)
+    try:
+        yield recorder
+    finally:
+        recorder.close()
+        recorder.destroy_node()
+        rclpy.try_shutdown()
