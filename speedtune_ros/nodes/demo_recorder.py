@@ -103,22 +103,23 @@ class DemoRecorder(StageNode[DemoRecorderConfig]):
     def _follow(self, status: EpisodeStatus) -> None:
         """Called with each `episode_status` before it is written."""
         name = status.episode_id
+        if self._tap is None:  # which is being made: it comes again
+            return
         if name == self._episode_id and name:
             self._heard = time.monotonic()
             if status.phase == EpisodeStatus.ENDED and self._ended_at is None:
                 self._ended_at = self._heard
         elif status.phase == EpisodeStatus.RUNNING and name != self._ignored and not self._leaving:
             self._close()
-            self._begin(status)
+            self._begin(status, self._tap)
 
-    def _begin(self, status: EpisodeStatus) -> None:
-        assert self._tap is not None
+    def _begin(self, status: EpisodeStatus, tap: BagTap) -> None:
         if status.elapsed > _LATE_S:
             self._ignored = status.episode_id
             self._say(f"a demonstration has been running for {status.elapsed:.1f} s: not recorded; end it with discard")
             return
         self._index = self._folder.next_index()
-        self._tap.open(self._folder.bag(self._index))
+        tap.open(self._folder.bag(self._index))
         self._episode_id, self._ended_at, self._heard = status.episode_id, None, time.monotonic()
         self._say(f"recording episode {self._index}")
 
