@@ -50,7 +50,8 @@ def project(
     https://arxiv.org/abs/1707.06887, eq. 7).
     """
     shifted = (returns[:, None] + discounts[:, None] * atoms).clamp(atoms[0], atoms[-1])  # (B, N)
-    place = (shifted - atoms[0]) / (atoms[1] - atoms[0])
+    # Rounding may put the last atom a hair beyond its place, and its lower neighbour's share below 0.
+    place = ((shifted - atoms[0]) / (atoms[1] - atoms[0])).clamp(0, len(atoms) - 1)
     below = place.floor().clamp(0, len(atoms) - 2)
     above = place - below  # share of the upper neighbour
     projected = torch.zeros_like(probabilities)

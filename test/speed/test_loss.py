@@ -79,3 +79,12 @@ def test_importance_weights_by_hand() -> None:
     np.testing.assert_allclose(loss.importance_weights(probabilities, 4, 0.5), [0.5, 0.5**0.5, 1.0])
     assert loss.importance_weights(probabilities, 4, 0.0).tolist() == [1.0, 1.0, 1.0]
     assert loss.importance_weights(probabilities, 4, 1.0) == pytest.approx([0.25, 0.5, 1.0])
+
+
+def test_a_return_beyond_the_last_atom_gives_no_share_below_zero() -> None:
+    probabilities = torch.full((1, 51), 1.0 / 51)
+    for high in np.linspace(90.0, 160.0, 300):
+        atoms = loss.support(-57.0, float(high), 51)
+        projected = loss.project(probabilities, torch.tensor([500.0]), torch.tensor([0.0]), atoms)
+        assert projected.min() >= 0.0 and projected.sum().item() == pytest.approx(1.0, abs=1e-5)
+        assert loss.divergence(torch.zeros(1), projected).isfinite().all()
