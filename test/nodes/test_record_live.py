@@ -175,9 +175,9 @@ def check_files(folder: Path, again: Path):
         for name in ("qpos", "qvel", "action", "reached_qpos"):
             np.testing.assert_allclose(getattr(converted, name), getattr(episode, name), atol=1e-9)
         np.testing.assert_array_equal(converted.images["top"], episode.images["top"])
-    small = "steps=2 batch=4 validation_episodes=1 network.horizon=20 network.hidden=24 network.heads=2 network.widths=[8]"
+    small = "steps=2 batch=4 validation_episodes=1 network.horizon=20 network.hidden=24 network.heads=2"
     options = f"train act --data {folder} --out {again / 'run'} --device cpu --threads 1 --set {small}"
-    assert cli.run([*options.split(), "network.stem_width=8"]) == 0
+    assert cli.run([*options.split(), "network.widths=[8]", "network.stem_width=8"]) == 0
 
 
 def test_a_killed_recorder_loses_nothing_and_the_next_goes_on(graph, client, tmp_path_factory):
