@@ -74,7 +74,7 @@ def test_speeds_limits_and_reward_agree(name: str) -> None:
     nodes = ("retimer", "episode", "speed_policy")
     retimer, episode, speed_policy = (read_parameters(preset_path(name), node) for node in nodes)
     steps = episode["demonstration_s"] / CONTROL_DT
-    assert (config.task, config.profile) == (name, "hardware")
+    assert (config.task, config.dynamics) == (name, "hardware")
     assert config.speeds[-1] == retimer["operator_limit_max"] >= retimer["scheduler"]["operator_limit"]
     assert config.k_skip == retimer["scheduler"]["k_skip"] == speed_policy["k_skip"]
     assert config.reward.alpha * steps == pytest.approx(6.0) and config.reward.forfeit
@@ -125,7 +125,7 @@ def test_another_task_than_the_preset_s_is_refused() -> None:
 OWN = """
 episode: {ros__parameters: {task: fold_towel, instruction: fold the towel, demonstration_s: 20.0}}
 recorder: {ros__parameters: {cameras: [top]}}
-train_speed: {ros__parameters: {task: fold_towel, profile: hardware, speeds: [1.0, 2.0]}}
+train_speed: {ros__parameters: {task: fold_towel, dynamics: hardware, speeds: [1.0, 2.0]}}
 """
 
 

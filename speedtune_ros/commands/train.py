@@ -92,7 +92,7 @@ def _train_act(args: argparse.Namespace) -> int:
 def _train_speed(args: argparse.Namespace) -> int:
     from speedtune_ros.training.train_speed import describe, train_speed
 
-    named = {"task": args.task, "policy": args.policy, "profile": args.dynamics}
+    named = {"task": args.task, "policy": args.policy, "dynamics": args.dynamics}
     settings = [*(f"{key}={value}" for key, value in named.items() if value), *args.set]
     config = speed_config(args.config, settings, args.preset)
     if args.live:

@@ -10,26 +10,18 @@ from speedtune_ros.config import option
 from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation import metrics
 from speedtune_ros.evaluation.samples import EpisodeSample
+from speedtune_ros.execution import ExecutionConfig
 from speedtune_ros.speed.speed_policy import split_spec
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(ExecutionConfig):
     """What is evaluated; the seeds are given apart, so a run can be extended."""
 
-    task: str = option("transfer_cube", "task")
-    policy: str = option("act", "expert, act (the shipped checkpoint) or a checkpoint's path")
     speed: str = option(
         "constant:1",
         "speed policy: constant:2, phase or phase:3,1.5, rainbow or rainbow:PATH; a plain number is a constant speed",
     )
-    retimer: str = option("linear", "retimer")
-    dynamics: str = option("act", "dynamics profile")
-    inference: str = option("async", "whether motion continues during inference", choices=("async", "sync"))
-    latency: float = option(0.0, "observation to hand-over [s]", minimum=0.0, maximum=10.0)
-    handover: str = option("nearest", "where a new chunk is entered", choices=("nearest", "consumed"))
-    ensemble: bool = option(False, "temporal ensembling")
-    k_skip: int = option(10, "control steps between requests", minimum=1)
 
     def __post_init__(self) -> None:
         """One spelling a speed, so that `1`, `constant` and `constant:1.0` find the samples of `constant:1`."""

@@ -11,7 +11,7 @@ from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.samples import EpisodeSample
 
 if TYPE_CHECKING:
-    from speedtune_ros.pipeline import Pipeline, PipelineConfig
+    from speedtune_ros.pipeline import Pipeline
     from speedtune_ros.pipeline_trace import EpisodeResult
     from speedtune_ros.speed.speed_policy import SpeedPolicy
 
@@ -50,31 +50,15 @@ def build_pipeline(
     if listen is not None:
         speed_policy = listen(speed_policy)
     simulations = [registry.make_simulation(task, config.dynamics, policy.info.cameras) for _ in range(slots)]
-    return Pipeline(simulations, policy, speed_policy, pipeline_config(config, frames))
-
-
-def pipeline_config(config: EvaluationConfig, frames: tuple[str, int, int] = NO_FRAMES) -> PipelineConfig:
-    """The loop's own settings."""
-    from speedtune_ros.pipeline import PipelineConfig
-    from speedtune_ros.retiming.handover import HandoverConfig
-    from speedtune_ros.retiming.linear import RetimerConfig
-    from speedtune_ros.retiming.scheduler import SchedulerConfig
-
-    return PipelineConfig(
-        retimer=config.retimer,
-        retiming=RetimerConfig(handover=HandoverConfig(method=config.handover)),
-        scheduler=SchedulerConfig(
-            k_skip=config.k_skip,
-            inference=config.inference,
-            latency=config.latency,
-            ensemble=config.ensemble,
-        ),
+    camera, height, width = frames
+    settings = config.pipeline(
         workers=1,  # processes share the cores
-        frame_camera=frames[0],
-        frame_height=frames[1],
-        frame_width=frames[2],
+        frame_camera=camera,
+        frame_height=height,
+        frame_width=width,
         frame_every=2,
     )
+    return Pipeline(simulations, policy, speed_policy, settings)
 
 
 def to_sample(result: EpisodeResult) -> EpisodeSample:

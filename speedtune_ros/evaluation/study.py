@@ -22,6 +22,7 @@ from speedtune_ros.errors import ConfigError, DataError
 from speedtune_ros.evaluation.evaluate import Progress, evaluate
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.variants import Variant, changed, flat, label
+from speedtune_ros.execution import ExecutionConfig
 
 if TYPE_CHECKING:
     from speedtune_ros.training.train_speed import TrainSpeedConfig
@@ -138,18 +139,8 @@ def evaluation_config(config: TrainSpeedConfig, checkpoint: Path) -> EvaluationC
     policy, speed = config.policy, f"rainbow:{checkpoint}"
     if config.chooses == "targets":  # then it is a task policy itself
         policy, speed = str(checkpoint), "constant:1"
-    return EvaluationConfig(
-        task=config.task,
-        policy=policy,
-        speed=speed,
-        retimer=config.retimer,
-        dynamics=config.profile,
-        inference=config.inference,
-        latency=config.latency,
-        handover=config.handover,
-        ensemble=config.ensemble,
-        k_skip=config.k_skip,
-    )
+    beside = {item.name: getattr(config, item.name) for item in dataclasses.fields(ExecutionConfig)}
+    return EvaluationConfig(**{**beside, "policy": policy, "speed": speed})
 
 
 def differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:

@@ -50,10 +50,10 @@ def train_live(args: argparse.Namespace, config: TrainSpeedConfig, command: str)
     from speedtune_ros.registry import make_policy
 
     out = Path(args.out)
-    launch = {"task": config.task, "policy": config.policy, "dynamics": config.profile, "k_skip": config.k_skip}
+    launch = {"task": config.task, "policy": config.policy, "dynamics": config.dynamics, "k_skip": config.k_skip}
     options = live_options(args, out / "graph.log", **launch, retimer=config.retimer)
-    policy = make_policy(config.policy, config.task, config.profile)
-    expected = _expected(config.task, config.policy, config.profile, config.k_skip)
+    policy = make_policy(config.policy, config.task, config.dynamics)
+    expected = _expected(config.task, config.policy, config.dynamics, config.k_skip)
     with running(options, operator_says, **expected, retimer__retimer=config.retimer) as graph:
         live = dataclasses.replace(config.live, label_timeout_s=args.label_timeout)
         config = dataclasses.replace(allowed(config, graph.limit(options.speed_limit)), live=live)

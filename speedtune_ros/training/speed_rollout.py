@@ -15,9 +15,6 @@ from speedtune_ros.pipeline import Pipeline, PipelineConfig
 from speedtune_ros.pipeline_trace import EpisodeResult
 from speedtune_ros.policies.policy import Policy
 from speedtune_ros.registry import companion, make_policy, make_simulation, make_speed_policy, make_task
-from speedtune_ros.retiming.handover import HandoverConfig
-from speedtune_ros.retiming.linear import RetimerConfig
-from speedtune_ros.retiming.scheduler import SchedulerConfig
 from speedtune_ros.speed.guide import Guide
 from speedtune_ros.speed.projection import Projection
 from speedtune_ros.speed.speed_policy import SpeedPolicy
@@ -46,10 +43,10 @@ class SpeedRollout:
         projection: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         task = make_task(config.task)
-        self._policy = make_policy(config.policy, task, config.profile)
+        self._policy = make_policy(config.policy, task, config.dynamics)
         cameras = self._policy.info.cameras
-        self._simulations = [make_simulation(task, config.profile, cameras) for _ in range(config.slots)]
-        settings = _pipeline_config(config, threads or len(os.sched_getaffinity(0)))
+        self._simulations = [make_simulation(task, config.dynamics, cameras) for _ in range(config.slots)]
+        settings = config.pipeline(workers=threads or len(os.sched_getaffinity(0)))
         # Below demonstrated speed an episode needs more time, and its limit is part of what is learned.
         nominal = (task.episode_steps + settings.margin_steps) / min(config.speeds[0], 1.0)
         self._evaluating = dataclasses.replace(settings, time_limit_steps=round(nominal))
@@ -154,14 +151,3 @@ class _Looker:
             slot: SpeedChoice(query.request.stamp_ns, self._speeds[actions.get(slot, 0)])
             for slot, query in queries.items()
         }
-
-
-def _pipeline_config(config: TrainSpeedConfig, threads: int) -> PipelineConfig:
-    return PipelineConfig(
-        retimer=config.retimer,
-        retiming=RetimerConfig(handover=HandoverConfig(method=config.handover)),
-        scheduler=SchedulerConfig(
-            k_skip=config.k_skip, inference=config.inference, latency=config.latency, ensemble=config.ensemble
-        ),
-        workers=threads,
-    )

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from speedtune_ros.aloha import CONTROL_DT
 from speedtune_ros.config import option, to_dict
 from speedtune_ros.evaluation import metrics
+from speedtune_ros.execution import ExecutionConfig
 from speedtune_ros.live.config import LiveConfig
 from speedtune_ros.pipeline_trace import EpisodeResult
 from speedtune_ros.report.learning_figure import learning_figure
@@ -38,18 +39,11 @@ _WINDOW = 50  # training episodes the progress bar looks back
 
 
 @dataclass(frozen=True)
-class TrainSpeedConfig(LearnerConfig):
+class TrainSpeedConfig(LearnerConfig, ExecutionConfig):
     """How to train a speed policy. What made the shipped ones is in config/train_speed.yaml and their cards."""
 
     chooses: str = option("speeds", "speeds for a task policy, or joint targets from scratch", choices=CHOICES)
-    task: str = option("transfer_cube", "task")
     policy: str = option("expert", "task policy: expert, act (the shipped checkpoint) or a checkpoint's path")
-    profile: str = option("act", "dynamics profile")
-    retimer: str = option("linear", "retimer")
-    inference: str = option("async", "whether motion continues during inference", choices=("async", "sync"))
-    latency: float = option(0.0, "observation to hand-over [s]", minimum=0.0, maximum=10.0)
-    handover: str = option("nearest", "where a new chunk is entered", choices=("nearest", "consumed"))
-    ensemble: bool = option(False, "temporal ensembling")
     decisions: int = option(20_000, "decisions to learn from", minimum=1)
     slots: int = option(8, "episodes that run side by side", minimum=1)
     evaluate_every: int = option(2_000, "decisions between evaluations and saved states", minimum=1)
