@@ -49,6 +49,7 @@ class Node:
 _SIM = {"robot": "sim"}
 _REAL = {"robot": "real"}
 _POLICIES = {"teleop": "false"}
+_TASK_POLICY = {"policy": "policy", "task": "task", "profile": "dynamics", "lockstep": "lockstep"}
 
 NODES = (
     Node(
@@ -87,21 +88,14 @@ NODES = (
     Node(
         "speed_policy",
         "speed_policy",
-        {
-            "speed": "speed",
-            "policy": "policy",
-            "task": "task",
-            "profile": "dynamics",
-            "lockstep": "lockstep",
-            "k_skip": "k_skip",
-        },
+        {"speed": "speed", **_TASK_POLICY, "k_skip": "k_skip"},
         when=_POLICIES,
         restart=True,
     ),
     Node(
         "task_policy",
         "task_policy",
-        {"policy": "policy", "task": "task", "profile": "dynamics", "lockstep": "lockstep"},
+        _TASK_POLICY,
         when=_POLICIES,
         restart=True,
     ),

@@ -28,6 +28,7 @@ from speedtune_ros.robots.staged_move import staged_move
 _POLL_S = 0.02
 _RESULT_TIMEOUT_S = 900  # rclpy's own is 10
 _STATUS_HZ = 10.0
+_MOVES_TO_START = 2  # a hold on the way, as for a late joint state, drops what is left of a move
 
 
 class EpisodeNode(StageNode[EpisodeConfig]):
@@ -45,6 +46,7 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         self._trajectories = self.publisher("trajectory")
         self._busy = False
         self._count = 0
+        self._moves = 0
         self._demonstrated: dict[int, float] = {}  # duration at demonstrated speed [s] by seed
         self.every(1.0 / _STATUS_HZ, self._publish_progress)
         self.create_service(LabelEpisode, "episode/label", self._label)
@@ -121,10 +123,12 @@ class EpisodeNode(StageNode[EpisodeConfig]):
     def _to_start(self, cancelled: Callable[[], bool]) -> Any:
         """Move real arms to the start pose if they are far from it; the stamp from which the episode counts."""
         goal = named_pose("start")
-        if self._watch.distance(goal) > self.config.start_tolerance_rad:
-            error = self._move(goal, self.config.move_speed_rad_s, cancelled)
-            if error > self.config.start_tolerance_rad:
-                raise Refused("far_from_start", f"arms are {error:.3f} rad from the start pose after the move to it")
+        error, moves = self._watch.distance(goal), 0
+        while error > self.config.start_tolerance_rad:
+            if moves == _MOVES_TO_START:
+                words = f"arms are {error:.3f} rad from the start pose after {moves} moves to it"
+                raise Refused("far_from_start", words)
+            error, moves = self._move(goal, self.config.move_speed_rad_s, cancelled), moves + 1
         return to_stamp(self._watch.stamp_ns + CONTROL_DT_NS)
 
     def _follow(self, handle: ServerGoalHandle, result: RunEpisode.Result) -> None:
@@ -189,7 +193,8 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         if not 0.0 < speed <= limit:
             raise Refused("bad_move_speed", f"move speed: expected above 0 and at most {limit} rad/s, got {speed}")
         command = self._watch.wait_for_driver(self.config.silence_timeout_s, cancelled)
-        move = staged_move(command, goal, speed, self._watch.stamp_ns + 2 * CONTROL_DT_NS)
+        self._moves += 1  # the driver takes no second trajectory of the same number in an episode
+        move = staged_move(command, goal, speed, self._watch.stamp_ns + 2 * CONTROL_DT_NS, sequence=self._moves)
         self._trajectories.publish(trajectory_to_message(move, self._status.episode_id))
         end_ns = move.start_ns + round((move.duration + self.config.settle_s) * 1e9)
         while (left := (end_ns - self._watch.stamp_ns) * 1e-9) > 0.0:

@@ -65,21 +65,25 @@ class Observer:
 
         since_ns: the episode's first stamp. An image from before it shows another scene, however young it is.
         """
-        deadline = time.monotonic() + timeout_s
+        state, images = self._wait(stamp_ns, time.monotonic() + timeout_s, since_ns)
+        return Observation(state, {name: decode(image) for name, image in images.items()})
+
+    def _wait(self, stamp_ns: int, deadline: float, since_ns: int) -> tuple[RobotState, dict[str, Image]]:
+        first: Refused | None = None  # what was missing; while waiting the rest grows old too
         with self._arrived:
             newest_ns = self._states[-1].stamp_ns if self._states else stamp_ns  # before any wait for images
-            first: Refused | None = None  # what was missing; while waiting the rest grows old too
             while True:
                 try:
-                    state, images = self._state(stamp_ns, newest_ns), self._select(stamp_ns, since_ns)
-                    break
+                    return self._state(stamp_ns, newest_ns), self._select(stamp_ns, since_ns)
                 except Refused as error:
-                    first = error if first is None or first.reason == "no_state" else first
+                    if first is None or first.reason == "no_state":
+                        # Its traceback holds this frame, which holds it and the images: they would stay in memory
+                        # until the next full collection of garbage.
+                        first = error.with_traceback(None)
                     left = deadline - time.monotonic()
-                    if left <= 0.0:
-                        raise first from None
-                    self._arrived.wait(left)
-        return Observation(state, {name: decode(image) for name, image in images.items()})
+                if left <= 0.0:
+                    raise Refused(first.reason, str(first))
+                self._arrived.wait(left)
 
     def _state(self, stamp_ns: int, newest_ns: int) -> RobotState:
         state = next((state for state in reversed(self._states) if state.stamp_ns == stamp_ns), None)

@@ -13,7 +13,9 @@ _GRIPPER_SPEED = 1.0  # [1/s]
 _SHORTEST = 0.1  # [s]
 
 
-def staged_move(start: np.ndarray, goal: np.ndarray, speed: float, start_ns: int, dt: float = CONTROL_DT) -> Trajectory:
+def staged_move(
+    start: np.ndarray, goal: np.ndarray, speed: float, start_ns: int, dt: float = CONTROL_DT, sequence: int = 0
+) -> Trajectory:
     """A minimum-jerk move from `start` to `goal` (14,), each at rest, no arm joint faster than `speed` [rad/s].
 
     Its progress stays 0, as it is no part of a demonstration. Raises InvalidInputError.
@@ -37,4 +39,5 @@ def staged_move(start: np.ndarray, goal: np.ndarray, speed: float, start_ns: int
         velocities=rate[:, None] * step,
         progress=np.zeros(count),
         speeds=moving,
+        sequence=sequence,
     )

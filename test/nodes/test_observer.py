@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image, JointState
@@ -66,3 +69,25 @@ def test_an_image_from_before_the_episode_shows_another_scene(listener, observer
     assert refused.value.reason == "stale_image"
     listener.image(START + TICK, 11)  # a camera slower than the robot: the first one counts for the first tick
     assert shade(observer.observe(START, 0.0, START)) == 11
+
+
+@pytest.fixture
+def uncollected():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_images_waited_for_leave_memory_without_a_garbage_collection(listener, observer, uncollected, arrives):
+    """A second of four cameras is over 100 MB."""
+    listener.image(START - TICK, 10)
+    listener.state(START)
+    if arrives:
+        threading.Timer(0.05, listener.image, (START, 11)).start()
+        assert shade(observer.observe(START, 5.0, START)) == 11
+    else:
+        with pytest.raises(Refused):
+            observer.observe(START, 0.05, START)
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, Refused)]

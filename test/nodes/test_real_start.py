@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 from std_srvs.srv import Trigger
@@ -11,11 +13,12 @@ from speedtune_msgs.msg import DriverStatus
 from speedtune_ros.aloha import ARMS, start_pose
 
 pytestmark = pytest.mark.ros
+PATIENCE_S = 2.0  # of the driver with a silent stage
 
 
 @pytest.fixture(scope="module", autouse=True)
 def running(graph, client):
-    graph.start("arm_driver", backend="mujoco", profile="act", episode_timeout_s=20.0, beat_timeout_s=20.0)
+    graph.start("arm_driver", backend="mujoco", profile="act", episode_timeout_s=20.0, beat_timeout_s=PATIENCE_S)
     graph.start("episode", robot="real", driver_timeout_s=20.0)
     client.hear("driver_status", "/diagnostics")
     for node in graph.processes:
@@ -43,8 +46,25 @@ def test_the_move_to_the_start_ends_at_once(client, end):
     assert distance(client) > 0.1  # it had not arrived
 
 
-def test_the_episode_follows_its_move_from_the_first_answer_on(graph, client):
+def test_a_move_that_a_hold_drops_is_made_again(graph, client):
     assert client.call(Trigger, "driver/clear_stop").success
+    episode = graph.processes["episode"]
+    handle = client.send(RunEpisode, "run_episode", seed=1)
+    client.until(lambda: client.heard["driver_status"][-1].state == DriverStatus.TRACKING, "the move to the start")
+    episode.send_signal(signal.SIGSTOP)
+    try:
+        client.until(lambda: client.heard["driver_status"][-1].state == DriverStatus.HOLDING, "a hold")
+    finally:
+        episode.send_signal(signal.SIGCONT)
+    assert distance(client) > 0.1
+    client.until(lambda: distance(client) < 0.01, "the second move")
+    client.cancel(handle)
+    client.result(handle)
+    assert client.counted("arm_driver", "refused.repeated_sequence") == 0
+    assert client.result(client.send(MoveArms, "move_arms", pose="sleep", speed=1.5)).success
+
+
+def test_the_episode_follows_its_move_from_the_first_answer_on(graph, client):
     graph.start("retimer", answer_timeout_s=20.0, episode_timeout_s=20.0)
     graph.start("task_policy", policy="expert")
     graph.start("speed_policy")
