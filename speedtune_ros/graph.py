@@ -162,14 +162,30 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
         check_parameters(path)
     preset = read_preset(values["preset"]) if values["preset"] else None
     values |= task_arguments(values, preset)
+    if values["teleop"] == "false":
+        _check_policy(values)
     if values["cameras"] == "auto":
         values["cameras"] = _seen(values, preset)
     return values
 
 
+def _check_policy(values: Mapping[str, str]) -> None:
+    """Refuse a policy that cannot drive these arms before anything starts. Raises ConfigError, UnknownNameError."""
+    real = values["robot"] == "real"
+    if real and values["policy"] == "expert" and values["xs_sim"] != "true":
+        raise ConfigError(
+            "policy 'expert': plans in a simulated scene, which real arms know nothing of; expected a checkpoint's "
+            "path, or rehearsal, which only lifts and turns the arms (xs_sim:=true puts the scene in their place)"
+        )
+    try:
+        policy_cameras(values["policy"], values["task"], values["dynamics"])
+    except CheckpointError as error:
+        others = "rehearsal, or with xs_sim:=true expert" if real else "expert"
+        raise ConfigError(f"policy: {error}; expected a checkpoint's path, {others}") from error
+
+
 def _seen(values: Mapping[str, str], preset: Preset | None) -> str:
-    """What the policy sees and the preset has, as a launch argument; without either, the `top` camera where the
-    policy's node will have to say what is wrong."""
+    """What the policy sees and the preset has, as a launch argument; without policies `top` alone."""
     sizes = dict(cameras(",".join(preset.cameras))) if preset else {}
     try:
         sizes |= policy_cameras(values["policy"], values["task"], values["dynamics"])

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+# Ends before those it asks for something at its end: it gives the arms' gains back through their services.
+FIRST = "arm_driver"
 COLOURS = (36, 33, 35, 32, 34, 31, 96, 93)  # ANSI foregrounds
 _PDEATHSIG = 1  # prctl(2), PR_SET_PDEATHSIG
 _LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
@@ -84,21 +86,25 @@ class ProcessGroup:
                 return
 
     def stop(self, grace: Grace = Grace()) -> dict[str, int]:
-        """Stop all: SIGINT, SIGTERM after a grace, then SIGKILL. Returns every exit status."""
+        """Stop all, `FIRST` first: SIGINT, SIGTERM after a grace, then SIGKILL. Returns every exit status."""
+        everything = tuple(self._processes)
+        if FIRST in everything:
+            self._end((FIRST,), signal.SIGINT, grace.interrupt)
         for number, seconds in ((signal.SIGINT, grace.interrupt), (signal.SIGTERM, grace.terminate)):
-            self._signal(number)
-            deadline = time.monotonic() + seconds
-            while len(self.ended()) < len(self._processes) and time.monotonic() < deadline:
-                self.show(0.05)
-        self._signal(signal.SIGKILL)
+            self._end(everything, number, seconds)
+        self._end(everything, signal.SIGKILL, 0.0)
         statuses = {name: process.wait() for name, process in self._processes.items()}
         self._drain()
         return statuses
 
-    def _signal(self, number: signal.Signals) -> None:
-        for process in self._processes.values():
-            if process.poll() is None:
-                process.send_signal(number)
+    def _end(self, names: Sequence[str], number: signal.Signals, seconds: float) -> None:
+        """Send a signal to those of `names` that run, and wait for all of them to end."""
+        for name in names:
+            if self._processes[name].poll() is None:
+                self._processes[name].send_signal(number)
+        deadline = time.monotonic() + seconds
+        while not self.ended().keys() >= set(names) and time.monotonic() < deadline:
+            self.show(0.05)
 
     def _drain(self) -> None:
         for reader in self._readers:

@@ -13,7 +13,7 @@ from speedtune_ros.errors import ConfigError, UnknownNameError
 from speedtune_ros.robots.bring_up import BringUpConfig
 from speedtune_ros.share import share_path
 
-REAL = {"robot": "real", "policy": "expert", "cameras": "top,left_wrist"}
+REAL = {"robot": "real", "policy": "rehearsal", "cameras": "top,left_wrist"}
 
 
 def test_by_default_nothing_is_started() -> None:

@@ -16,7 +16,8 @@ STAGES = {"retimer", "speed_policy", "task_policy", "episode"}
 
 
 def running(**given: str) -> dict[str, graph.Process]:
-    return {process.name: process for process in graph.processes(given)}
+    own = {"policy": "rehearsal"} if given.get("robot") == "real" else {}  # no checkpoint of real arms is shipped
+    return {process.name: process for process in graph.processes({**own, **given})}
 
 
 def test_in_simulation_the_simulator_stands_for_driver_and_cameras() -> None:
@@ -60,7 +61,6 @@ def test_cameras_are_those_of_the_policy_unless_chosen(tmp_path: Path) -> None:
     assert running(policy=str(tmp_path / "policy"))["sim"].parameters["cameras"] == ["angle:60x80"]
     assert running(policy="expert")["sim"].parameters["cameras"] == [""]
     # the policy's own node says what is wrong with it
-    assert running(policy="no such folder")["sim"].parameters["cameras"] == ["top"]
 
 
 def test_recording_adds_the_recorder() -> None:
@@ -144,6 +144,9 @@ def test_a_parameter_file_of_another_form_is_refused_by_its_path(
         ({"teleop": "true"}, ConfigError, "teleop: leaders lead real arms, .* expected robot real, got sim"),
         ({"leader_script": "true", "robot": "real", "teleop": "true"}, ConfigError, "leader_script: .* xs_sim true"),
         ({"lockstep": "true", "robot": "real"}, ConfigError, "lockstep: only a simulation can wait"),
+        ({"robot": "real", "policy": "expert"}, ConfigError, "policy 'expert': .* real arms know nothing of; expected"),
+        ({"robot": "real"}, ConfigError, "policy: no checkpoint of 'act' .* 'hardware'.* expected .*, rehearsal"),
+        ({"policy": "nowhere/at/all"}, UnknownNameError, "unknown policy.* 'nowhere/at/all'"),
         ({"cameras": "top:96"}, ConfigError, "cameras: expected name or name:HEIGHTxWIDTH, .* got 'top:96'"),
         ({"cameras": "top:0x96"}, ConfigError, "cameras: expected name or name:HEIGHTxWIDTH"),
         ({"cameras": "top,top:96x96"}, ConfigError, "cameras: 'top' is given twice"),

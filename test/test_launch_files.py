@@ -94,7 +94,7 @@ def test_arguments_are_the_graph_s(name: str) -> None:
     ],
 )
 def test_nodes_are_the_graph_s(name: str, given: dict[str, str]) -> None:
-    robot = {"robot": "real"} if "real" in name else {}
+    robot = {"robot": "real", "policy": "rehearsal"} if "real" in name else {}
     expected = graph.processes({**robot, **given})
     nodes = resolved(name, given)
     assert [node.node_name.rpartition("/")[2] for node in nodes] == [process.name for process in expected]
@@ -144,7 +144,7 @@ def test_each_arm_s_bring_up_is_a_world_of_its_own(tmp_path: Path, monkeypatch: 
         path.parent.mkdir(parents=True)
         path.write_text(text)
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
-    given = {"robot": "real", "policy": "expert", "cameras": "none", "bringup": "arms"}
+    given = {"robot": "real", "policy": "rehearsal", "cameras": "none", "bringup": "arms"}
     service = LaunchService()
     service.include_launch_description(LaunchDescription([*map(_include, graph.includes(given))]))
     assert service.run() == 0

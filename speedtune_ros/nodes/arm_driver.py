@@ -16,6 +16,7 @@ from speedtune_ros.aloha import CONTROL_DT
 from speedtune_ros.config import option
 from speedtune_ros.errors import ConfigError, SpeedtuneError
 from speedtune_ros.nodes.cadence import Cadence
+from speedtune_ros.nodes.conversions import joints_to_message
 from speedtune_ros.nodes.driver_port import DriverPort
 from speedtune_ros.nodes.node import StageNode, run
 from speedtune_ros.robots.driver import Driver, DriverState
@@ -58,6 +59,7 @@ class ArmDriverNode(LifecycleNodeMixin, StageNode[ArmDriverConfig]):
         LifecycleNodeMixin.__init__(self)
         self._robot = make_robot(self, self.config)
         self._limits = self._narrowed()
+        self._sleep = self.publisher("sleep_pose")
         self._port: DriverPort | None = None
         self._cadence: Cadence | None = None
         self._failure: SpeedtuneError | None = None  # of the last transition
@@ -87,15 +89,14 @@ class ArmDriverNode(LifecycleNodeMixin, StageNode[ArmDriverConfig]):
             self.get_logger().info("arms as configured:\n" + self._robot.configure())
         except SpeedtuneError as error:
             return self._failed(error)
+        self._sleep.publish(joints_to_message(time.time_ns(), self._robot.sleep))
         dt = 1.0 / self.config.rate_hz
-        start = self._robot.posture()
-        driver = Driver(self._limits, start, dt)
         if self._port is None:
             config, recover = self.config, self._robot.recover
+            start = self._robot.posture()
+            driver = Driver(self._limits, start, dt)
             patience = round(config.beat_timeout_s * config.rate_hz)
             self._port = DriverPort(self, driver, start, config.episode_timeout_s, patience, recover)
-        else:
-            self._port.driver = driver
         self._cadence = Cadence(dt, self.guarded(self._tick), "control")
         self._cadence.start()
         return TransitionCallbackReturn.SUCCESS
@@ -110,7 +111,7 @@ class ArmDriverNode(LifecycleNodeMixin, StageNode[ArmDriverConfig]):
             self._robot.deactivate()
             return self._failed(error)
         with self._port.lock:
-            self._port.driver.reset(posture)
+            self._port.driver.rest(posture)
             self._port.active = self._active = True
         return TransitionCallbackReturn.SUCCESS
 

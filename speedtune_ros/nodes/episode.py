@@ -111,8 +111,9 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         if goal.record:
             result.bag = self._calls.demand(Trigger, "recorder/bag", Trigger.Request()).message
         self._new_status(f"{task}-{goal.seed}", task, goal.instruction or self._instruction, goal.seed)
-        time_limit = goal.time_limit or self._demonstration_s + self.config.margin_s
-        self._watch.begin(self._status.episode_id, time_limit, goal.progress_limit)
+        nominal = self._demonstration_s + self.config.margin_s
+        own = not goal.time_limit
+        self._watch.begin(self._status.episode_id, goal.time_limit or nominal, goal.progress_limit, stretches=own)
         self._publish(EpisodeStatus.PREPARING)
         if self.config.robot == "sim":
             request = SimReset.Request(episode_id=self._status.episode_id, task=task, seed=goal.seed)
@@ -164,7 +165,7 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         result = MoveArms.Result()
         tell = lambda left: handle.publish_feedback(MoveArms.Feedback(remaining=left))  # noqa: E731
         try:
-            goal = named_pose(handle.request.pose, handle.request.positions)
+            goal = named_pose(handle.request.pose, handle.request.positions, self._watch.sleep)
             self._new_status("move", "", "", 0)
             self._watch.begin(self._status.episode_id, 0.0)
             self._publish(EpisodeStatus.PREPARING)

@@ -11,6 +11,7 @@ from speedtune_ros.aloha import CONTROL_DT, NUM_JOINTS, start_pose
 from speedtune_ros.config import option
 from speedtune_ros.errors import ConfigError, InvalidInputError, UnknownNameError
 from speedtune_ros.registry import make_task
+from speedtune_ros.robots.interbotix import ASLEEP
 from speedtune_ros.tasks.task import TASKS
 from speedtune_ros.types import checked
 
@@ -62,18 +63,13 @@ def nominal(config: EpisodeConfig) -> tuple[str, float]:
     return config.instruction or task.instruction, config.demonstration_s or task.episode_steps * CONTROL_DT
 
 
-# Sleep as Interbotix's vx300s has it: https://github.com/Interbotix/interbotix_ros_manipulators/
-# (interbotix_xsarm_control/config/vx300s.yaml, sleep_positions)
-_SLEEP = (0.0, -1.85, 1.55, 0.0, 0.8, 0.0)
-_POSES = {"start": start_pose(), "sleep": np.array([*_SLEEP, 0.0] * 2), "open": start_pose(1.0)}
-
-
-def named_pose(name: str, positions: Sequence[float] = ()) -> np.ndarray:
-    """A pose (14,) by name, or `positions` where no name is given."""
+def named_pose(name: str, positions: Sequence[float] = (), sleep: Sequence[float] = ASLEEP) -> np.ndarray:
+    """A pose (14,) by name, or `positions` where no name is given. sleep (14,): of these arms."""
+    poses = {"start": start_pose(), "sleep": np.array(sleep), "open": start_pose(1.0)}
     if not name:
         return checked("positions", positions, (NUM_JOINTS,))
     if len(positions):
         raise InvalidInputError(f"move: expected a pose or positions, got '{name}' and {len(positions)} positions")
-    if name not in _POSES:
-        raise UnknownNameError("pose", name, _POSES)
-    return _POSES[name]
+    if name not in poses:
+        raise UnknownNameError("pose", name, poses)
+    return poses[name]

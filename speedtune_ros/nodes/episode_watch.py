@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from sensor_msgs.msg import JointState
 
 from speedtune_msgs.msg import DriverStatus, RetimeReport, SimStatus
 from speedtune_ros.aloha import ARMS
@@ -17,8 +18,10 @@ from speedtune_ros.nodes.conversions import to_ns
 from speedtune_ros.nodes.episode_config import EpisodeConfig
 from speedtune_ros.nodes.node import StageNode
 from speedtune_ros.nodes.refusal import Refused
+from speedtune_ros.robots.interbotix import ASLEEP
 
 _POLL_S = 0.02
+_SLOWEST = 0.05  # time limits grow no longer below this speed
 
 
 class Interrupted(SpeedtuneError):
@@ -39,15 +42,19 @@ class EpisodeWatch:
         self.driver: DriverStatus | None = None
         self.stamp_ns = 0
         self.begin("", 0.0)
+        self.sleep: Sequence[float] = ASLEEP  # (14,), until the driver says how its arms rest
+        node.listen("sleep_pose", self._keep_sleep)
         node.listen("driver_status", self._keep_driver)
         node.listen("sim_status", self._keep_sim)
         node.listen("retime_report", self._keep_report)
 
-    def begin(self, episode_id: str, limit_s: float, progress_limit: float = 0.0) -> None:
-        """Forget the last episode; nothing counts before `start`. progress_limit: of demonstration [s], 0 for none."""
+    def begin(self, episode_id: str, limit_s: float, progress_limit: float = 0.0, stretches: bool = False) -> None:
+        """Forget the last episode; nothing counts before `start`. progress_limit: of demonstration [s], 0 for none;
+        stretches: whether an episode that is asked to be slower than demonstrated has so much more time."""
         with self._changed:
             self._episode_id = episode_id
             self._limit_ns = round(limit_s * 1e9)
+            self._stretches, self._slowest = stretches, 1.0
             self._progress_limit = progress_limit or float("inf")
             self._start_ns: int | None = None
             self._moved_ns: int | None = None  # stamp of the last tick in motion
@@ -132,7 +139,7 @@ class EpisodeWatch:
             trouble = self.trouble()
             if trouble:
                 return trouble
-            if self._start_ns is not None and self.stamp_ns - self._start_ns >= self._limit_ns:
+            if self._start_ns is not None and self.stamp_ns - self._start_ns >= self._limit_ns / self._slowest:
                 return "time_limit"
             if self.progress >= self._progress_limit:
                 return "progress_limit"
@@ -166,6 +173,9 @@ class EpisodeWatch:
         held = (self.stamp_ns - self._moved_ns) * 1e-9
         return f"fault: no new trajectory for {held:.1f} s{said}" if held > config.stall_timeout_s else ""
 
+    def _keep_sleep(self, pose: JointState) -> None:
+        self.sleep = list(pose.position)
+
     def _keep_driver(self, status: DriverStatus) -> None:
         with self._changed:
             self.driver = status
@@ -188,5 +198,10 @@ class EpisodeWatch:
 
     def _keep_report(self, report: RetimeReport) -> None:
         with self._changed:
-            if report.episode_id == self._episode_id:
-                self._refusal = report.fallback_reason
+            if report.episode_id != self._episode_id:
+                return
+            self._refusal = report.fallback_reason
+            if self._stretches and not report.fallback_reason:
+                # As the speed policy or the operator wants it; what limits or lateness took off is no reason to wait.
+                asked = report.peak_speed if report.binding_limit == "operator" else report.requested_speed
+                self._slowest = min(self._slowest, max(asked, _SLOWEST))

@@ -36,6 +36,7 @@ from speedtune_ros.robots.robot import Limits
 from speedtune_ros.types import RobotState, checked
 
 _SETTLE_S = 1.0  # after torque or a mode was switched
+_LISTENING_S = 0.3  # a driver sends every 0.02 s
 
 
 class InterbotixArms:
@@ -134,6 +135,9 @@ class InterbotixArms:
     def activate(self) -> None:
         """Modes where they differ, gains, torque; then the arms hold where they are. Raises BringUpError."""
         for arm, link in self._links.items():
+            if link.others(_LISTENING_S):
+                raise BringUpError(f"{arm}: somebody else commands it: another driver? End that one first")
+        for arm, link in self._links.items():
             self._set_modes(link, self._reports[arm])
             self._set_gains(link)
             self._hold(link)
@@ -192,6 +196,12 @@ class InterbotixArms:
         readings = [link.fresh() for link in self._links.values()]
         grippers = [own.joint.normalise(reading.joints[6]) for own, reading in zip(self._grippers, readings)]
         return np.concatenate([[*reading.joints[:6], own] for reading, own in zip(readings, grippers)])
+
+    @property
+    def sleep(self) -> np.ndarray:
+        """See ManagedRobot; grippers closed."""
+        limits, arms = self._limits, (report.sleep for report in self._reports.values())
+        return np.clip(np.concatenate([[*arm, 0.0] for arm in arms]), limits.lower, limits.upper)
 
     def state(self) -> RobotState:
         """The newest good reading of both arms, stamped with the older one; grippers by their fingers."""

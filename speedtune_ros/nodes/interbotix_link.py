@@ -47,6 +47,7 @@ class InterbotixLink:
     def __init__(self, node: Node, arm: str, monitor: FeedbackMonitor, patience_s: float) -> None:
         self.arm, self.monitor = arm, monitor
         self._patience_s = patience_s
+        self._node = node
         self._group = node.create_publisher(JointGroupCommand, f"{arm}/commands/joint_group", 10)
         self._single = node.create_publisher(JointSingleCommand, f"{arm}/commands/joint_single", 10)
         self._clients = {name: node.create_client(kind, f"{arm}/{name}") for name, kind in SERVICES.items()}
@@ -58,6 +59,16 @@ class InterbotixLink:
         self._single.publish(JointSingleCommand(name=GRIPPER, cmd=float(joints[6])))
         with self.lock:
             self.monitor.commanded(joints)
+
+    def others(self, seconds: float) -> bool:
+        """Whether anybody commands the arm within so long: to be asked while this link does not."""
+        heard = threading.Event()
+        topic = f"{self.arm}/commands/joint_group"
+        subscription = self._node.create_subscription(JointGroupCommand, topic, lambda _: heard.set(), 10)
+        try:
+            return heard.wait(seconds)
+        finally:
+            self._node.destroy_subscription(subscription)
 
     def missing(self) -> list[str]:
         """The services that are not there now."""

@@ -111,7 +111,7 @@ class LiveGraph:
             self._said = Said()
             self._log.forget()
             outcome = self._client.run(seed, mode, self._patience_s + 20.0 * limits.time, limits=limits)
-            if outcome.reason.startswith(_ENDS):
+            if outcome.reason.startswith(_ENDS) and outcome.duration > 0.0:  # a latched stop ends it before it began
                 return self._log.episode(seed, outcome.duration, outcome.success)
             self._impossible(outcome)
 

@@ -166,9 +166,15 @@ class StageNode(Node, Generic[C]):
 
 def run(make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None = None) -> int:
     """Run one node until SIGINT or SIGTERM: 0. A bad configuration or command line is one line and 2."""
-    stop = threading.Event()
+    stop, made = threading.Event(), threading.Event()
+
+    def end(*_: object) -> None:
+        stop.set()
+        if not made.is_set():  # a driver waits for its arms as long as it takes
+            raise KeyboardInterrupt
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     try:
         # rclpy's own handlers shut the context down first, and a stopping node could no longer say so.
         rclpy.init(args=None if arguments is None else list(arguments), signal_handler_options=SignalHandlerOptions.NO)
@@ -178,10 +184,14 @@ def run(make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None = No
     sys.setswitchinterval(_SWITCH_S)
     try:
         node = make()
+        made.set()
     except SpeedtuneError as error:
         sys.stderr.write(f"{error}\n")
         rclpy.try_shutdown()
         return 2
+    except KeyboardInterrupt:
+        rclpy.try_shutdown()
+        return 0
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:

@@ -9,6 +9,7 @@ import numpy as np
 
 from speedtune_ros.registry import make_simulation
 from speedtune_ros.robots.health import HEALTHY, Health
+from speedtune_ros.robots.interbotix import ASLEEP
 from speedtune_ros.robots.robot import Limits
 from speedtune_ros.types import RobotState
 
@@ -41,6 +42,10 @@ class SimulatedArms:
 
     def posture(self) -> np.ndarray:
         return self._simulation.observe(images=False).state.qpos
+
+    @property
+    def sleep(self) -> np.ndarray:
+        return np.array(ASLEEP)
 
     def recover(self) -> np.ndarray:
         return self.posture()

@@ -28,7 +28,7 @@ from speedtune_ros.robots.profiles import make_profile
 from speedtune_ros.robots.teleoperation import Mode, Teleoperation, TeleoperationConfig, distance, targets
 
 _STATUS_S = 0.1
-_PAUSES = ("the demonstration has ended", "the driver has still to hear of the next demonstration")  # no troubles
+_ENDED = "the demonstration has ended"  # a hold, and no trouble
 _LATCHED = {
     DriverStatus.INACTIVE: "the driver is inactive",
     DriverStatus.STOPPED: "stopped",
@@ -152,12 +152,16 @@ class TeleopNode(StageNode[TeleopConfig]):
             before = self._teleoperation.mode
             if self._demonstration.marked and self._teleoperation.at_rest(now_ns):
                 self._finish()
-            troubles = [*map(str, leaders), *self._driver_troubles(now), *self._word_under_way()]
-            progress = self._demonstration.elapsed(now_ns)
-            trajectory = self._teleoperation.tick(now_ns, command, target, troubles, progress)
-            if trajectory is not None:
-                name = self._demonstration.status.episode_id
-                self._trajectories.publish(trajectory_to_message(trajectory, name))
+            troubles = [*map(str, leaders), *self._driver_troubles(now)]
+            if self._demonstration.marked:
+                troubles.append(_ENDED)
+            name = self._demonstration.status.episode_id
+            # A trajectory of a demonstration that the driver has still to hear of would be refused.
+            if troubles or self._driver.episode_id == name:
+                progress = self._demonstration.elapsed(now_ns)
+                trajectory = self._teleoperation.tick(now_ns, command, target, troubles, progress)
+                if trajectory is not None:
+                    self._trajectories.publish(trajectory_to_message(trajectory, name))
             self._say_change(before)
 
     def _target(self) -> np.ndarray | None:
@@ -180,14 +184,6 @@ class TeleopNode(StageNode[TeleopConfig]):
         if self._driver is None or silence > self.config.driver_s:
             return [f"no word from the arm driver for {silence:.1f} s"]
         return [f"the driver holds: {fault}" for fault in self._driver.faults]
-
-    def _word_under_way(self) -> list[str]:
-        """Whether the driver has still to hear of the demonstration, or of its end."""
-        assert self._driver is not None
-        if self._demonstration.marked:
-            return [_PAUSES[0]]
-        heard = self._driver.episode_id == self._demonstration.status.episode_id
-        return [] if heard else [_PAUSES[1]]
 
     def _latched(self) -> list[str]:
         """Why nothing moves until somebody clears it."""
@@ -228,7 +224,7 @@ class TeleopNode(StageNode[TeleopConfig]):
         if after.mode is Mode.RELEASED:  # by itself, after a hold
             self._conclude(after.reason)
             self.fail("released", after.reason)
-        elif after.mode is Mode.HOLDING and after.reason not in _PAUSES:
+        elif after.mode is Mode.HOLDING and after.reason != _ENDED:
             self.fail("holding", after.reason)
         else:
             self.get_logger().info(text)

@@ -68,6 +68,7 @@ TOPICS: dict[str, Topic] = {
     "command": _topic(JointState, TICKS),
     "leader_states": _topic(JointState, TICKS),
     "driver_status": _topic(DriverStatus, TICKS),
+    "sleep_pose": _topic(JointState, LATCHED),
     "episode_status": _topic(EpisodeStatus, LATCHED),
     "sim_status": _topic(SimStatus, TICKS),
     "alive": _topic(Header, BEATS),

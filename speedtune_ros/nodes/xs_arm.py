@@ -10,7 +10,7 @@ import functools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,6 @@ from speedtune_ros.robots.interbotix import (
     GROUPS,
     JOINTS,
     POSITION_UNIT,
-    SLEEP,
     VELOCITY_UNIT,
     VIPERX,
 )
@@ -71,9 +70,11 @@ class XsArm:
     `motors` are shared with whoever runs the mechanics: hold `lock`.
     """
 
-    def __init__(self, namespace: str, motors: SimulatedMotors, linkage: Linkage, config: BusConfig) -> None:
+    def __init__(
+        self, namespace: str, motors: SimulatedMotors, linkage: Linkage, config: BusConfig, sleep: Sequence[float]
+    ) -> None:
         self.motors, self.faults, self.lock = motors, Faults(), threading.Lock()
-        self._linkage, self._config = linkage, config
+        self._linkage, self._config, self._sleep = linkage, config, sleep
         self._bus = threading.Lock()
         self._pending: deque[tuple[float, list[int], np.ndarray]] = deque()
         self._frozen: JointState | None = None
@@ -261,7 +262,7 @@ class XsArm:
             if name == GRIPPER:
                 row = (FINGERS[0], len(JOINTS), *_FINGER_LIMITS, FINGER_VELOCITY, self._linkage.finger(0.0))
             else:
-                row = (name, motor, LOWER[motor], UPPER[motor], FIRMWARE_VELOCITY, SLEEP[motor])
+                row = (name, motor, LOWER[motor], UPPER[motor], FIRMWARE_VELOCITY, self._sleep[motor])
             joint, index, lower, upper, velocity, sleep = row
             response.joint_names.append(joint)
             response.joint_state_indices.append(index)

@@ -20,7 +20,7 @@ from speedtune_ros.nodes.topics import image_topic
 from speedtune_ros.nodes.xs_arm import BusConfig, XsArm
 from speedtune_ros.registry import make_simulation
 from speedtune_ros.robots.gripper import FOLLOWER_GRIPPERS, LEADER_GRIPPERS, FingerRange, Linkage, follower_gripper
-from speedtune_ros.robots.interbotix import FOLLOWERS, LEADERS, POSITION_UNIT, asleep
+from speedtune_ros.robots.interbotix import FOLLOWERS, LEADERS, POSITION_UNIT, SLEEP
 from speedtune_ros.robots.profiles import LOWER, UPPER
 from speedtune_ros.robots.rendering import SceneRenderer
 from speedtune_ros.robots.sensor_noise import SensorNoise
@@ -28,7 +28,7 @@ from speedtune_ros.robots.xs_faults import FAULTS
 from speedtune_ros.robots.xs_heat import HeatConfig
 from speedtune_ros.robots.xs_motors import SimulatedMotors
 from speedtune_ros.robots.xs_plant import BuildConfig, FollowerPlant, LeaderPlant
-from speedtune_ros.types import Episode
+from speedtune_ros.types import Episode, checked
 
 _DT = 0.01  # [s], between joint states
 _MOST_STEPS = 50  # at once; a longer stop is one of time itself
@@ -56,6 +56,7 @@ class XsSimConfig:
     camera_delay_s: float = option(0.0, "from what a camera sees to its frame", minimum=0.0, maximum=2.0)
     gripper: str = option("aloha_1", "the grippers mounted", choices=tuple(FOLLOWER_GRIPPERS))
     leaders: bool = option(True, "the leader arms too, without torque")
+    sleep_rad: tuple[float, ...] = option(SLEEP, "the six joints of an arm at rest, where it starts")
     torque: bool = option(True, "the followers hold when it starts, as Interbotix's bring-up leaves them")
     arm_mode: str = option("position", "operating mode of the followers' joints when it starts")
     gripper_mode: str = option("current_based_position", "operating mode of their grippers")
@@ -64,6 +65,9 @@ class XsSimConfig:
     heat_time_s: float = option(600.0, "time constant of that rise [s]", minimum=0.1, maximum=10000.0)
     bus: BusConfig = field(default_factory=BusConfig)
     build: BuildConfig = field(default_factory=BuildConfig)
+
+    def __post_init__(self) -> None:
+        checked("sleep_rad", self.sleep_rad, (len(SLEEP),))
 
 
 class XsSimNode(StageNode[XsSimConfig]):
@@ -77,12 +81,12 @@ class XsSimNode(StageNode[XsSimConfig]):
         self._simulation.reset(Episode("", config.task, config.seed))
         gripper = follower_gripper(config.gripper)
         linkage = Linkage()
-        self._plant = FollowerPlant(self._simulation.robot, gripper.finger, linkage, config.build)
+        self._plant = FollowerPlant(self._simulation.robot, gripper.finger, linkage, config.sleep_rad, config.build)
         self.arms = {arm: self._arm(arm, self._plant.start(arm), gripper.joint, linkage) for arm in FOLLOWERS}
         self._leaders: dict[str, LeaderPlant] = {}
         for arm in LEADERS if config.leaders else ():
             joint = LEADER_GRIPPERS[config.gripper].joint
-            position = np.array(asleep(joint.position(0.5)))
+            position = np.array([*config.sleep_rad, joint.position(0.5)])
             self._leaders[arm] = LeaderPlant(position)
             self.arms[arm] = self._arm(arm, position, joint, linkage)
         self.create_service(InjectFault, "xs_sim/inject", self._inject)
@@ -106,7 +110,7 @@ class XsSimNode(StageNode[XsSimConfig]):
             heat=HeatConfig(config.ambient_c, config.heat_rise, config.heat_time_s),
             speed=config.build.speed or np.inf,
         )
-        return XsArm(f"{self.get_namespace().rstrip('/')}/{arm}", motors, linkage, config.bus)
+        return XsArm(f"{self.get_namespace().rstrip('/')}/{arm}", motors, linkage, config.bus, config.sleep_rad)
 
     def _start_cameras(self) -> Cadence | None:
         if not self._sizes:

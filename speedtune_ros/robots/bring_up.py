@@ -85,10 +85,14 @@ class ArmReport:
         return self.awake_by <= _SLEEP_TOLERANCE
 
     @property
+    def sleep(self) -> np.ndarray:
+        """The pose (6,) in which it rests, as its own software has it, within what it can reach [rad]."""
+        return np.clip(self.arm.sleep, self.arm.lower, self.arm.upper)
+
+    @property
     def awake_by(self) -> float:
         """Distance from the sleep pose [rad]."""
-        sleep = np.clip(self.arm.sleep, self.arm.lower, self.arm.upper)
-        return float(np.abs(self.joints[:6] - sleep).max())
+        return float(np.abs(self.joints[:6] - self.sleep).max())
 
 
 class Check(NamedTuple):

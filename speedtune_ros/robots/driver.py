@@ -81,6 +81,11 @@ class Driver:
         self._now_ns: int | None = None
         self._progress, self._sequence = 0.0, 0
 
+    def rest(self, position: np.ndarray) -> None:
+        """Hold at position (14,), where others have left the arms. A stop or fault stays."""
+        self._guard.reset(position)
+        self.begin()
+
     @property
     def refused(self) -> int:
         """Commands the guard refused and trajectories refused, since construction."""

@@ -89,7 +89,10 @@ VIPERX: Mapping[str, Joint] = {
     "wrist_rotate": Joint(XM430, 1, 8),
     GRIPPER: Joint(XM430, 1, 9),
 }
-SLEEP = (0.0, -1.85, 1.55, 0.0, 0.8, 0.0)  # [rad], same file
+# Of simulated arms [rad]; real ones tell their own: vx300s, aloha_vx300s and the versions of the latter differ by up to
+# 2.8 rad at the wrist. Here as in interbotix_xsarm_control/config/aloha_vx300s.yaml, main.
+SLEEP = (0.0, -1.80, 1.55, 0.0, -1.57, 0.0)
+ASLEEP = (*SLEEP, 0.0) * 2  # both arms (14,), as a command
 FIRMWARE_VELOCITY_LIMIT = 131  # counts, same file
 
 # In RAM: a reboot brings these back.
@@ -105,8 +108,3 @@ RAM_DEFAULTS: Mapping[str, int] = {
     "Profile_Acceleration": 0,
 }
 GAIN_REGISTERS = tuple(RAM_DEFAULTS)[:7]  # the order of MotorGains
-
-
-def asleep(gripper: float) -> tuple[float, ...]:
-    """The sleep pose of the seven motors [rad], the gripper's at `gripper`."""
-    return (*SLEEP, gripper)

@@ -54,6 +54,10 @@ class ManagedRobot(Robot, Protocol):
     def posture(self) -> np.ndarray:
         """The command (14,) that keeps the arms where they are."""
 
+    @property
+    def sleep(self) -> np.ndarray:
+        """The command (14,) that takes the arms to where they may lose their torque; known once configured."""
+
     def recover(self) -> np.ndarray:
         """Make the arms fit to move after a fault; their posture then (14,). Raises SpeedtuneError."""
 

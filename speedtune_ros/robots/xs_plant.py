@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,7 +59,12 @@ class FollowerPlant:
     """
 
     def __init__(
-        self, robot: MujocoAloha, finger: FingerRange, linkage: Linkage, build: BuildConfig = BuildConfig()
+        self,
+        robot: MujocoAloha,
+        finger: FingerRange,
+        linkage: Linkage,
+        sleep: Sequence[float] = SLEEP,
+        build: BuildConfig = BuildConfig(),
     ) -> None:
         self.robot = robot
         self._finger, self._linkage = finger, linkage
@@ -72,8 +77,8 @@ class FollowerPlant:
         self._apply(build)
         robot.reset()
         for index in self._arms.values():
-            self._data.qpos[index.position[:6]] = SLEEP
-            self._data.ctrl[index.actuator[:6]] = SLEEP
+            self._data.qpos[index.position[:6]] = sleep
+            self._data.ctrl[index.actuator[:6]] = sleep
         robot.settle()
 
     def _apply(self, build: BuildConfig) -> None:

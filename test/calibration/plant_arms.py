@@ -34,7 +34,7 @@ class PlantArms:
         self.limits = make_profile("hardware").limits
         self._gripper, self._linkage = follower_gripper("aloha_1"), Linkage()
         robot = make_simulation("transfer_cube", "hardware", {}).robot
-        self._plant = FollowerPlant(robot, self._gripper.finger, self._linkage, build)
+        self._plant = FollowerPlant(robot, self._gripper.finger, self._linkage, build=build)
         low, high = np.append(LOWER, -0.9) - POSITION_UNIT, np.append(UPPER, 1.7) + POSITION_UNIT
         speed = build.speed or np.inf
         starts = {arm: self._plant.start(arm) for arm in FOLLOWERS}

@@ -91,7 +91,7 @@ def test_dry_run_prints_commands_that_parse(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_bringup_and_enclaves_reach_the_command_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    real = ["--robot", "real", "--policy", "expert", "--cameras", "top", "--bringup", "all", "--enclave", "/speedtune"]
+    real = ["--robot", "real", "--policy", "rehearsal", "--cameras", "top", "--bringup", "all", "--enclave", "/speedtune"]
     assert cli.run(["up", "--dry-run", *real]) == 0
     first, second, third, driver, *_ = capsys.readouterr().out.splitlines()
     assert first.startswith("ros2 launch interbotix_xsarm_control xsarm_control.launch.py robot_model:=vx300s")
@@ -105,7 +105,7 @@ def test_bringup_without_ros2_is_refused_before_anything_starts(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingDependencyError, match="follower_left, follower_right start by `ros2 launch`"):
-        cli.run(["up", "--robot", "real", "--policy", "expert", "--cameras", "none", "--bringup", "arms"])
+        cli.run(["up", "--robot", "real", "--policy", "rehearsal", "--cameras", "none", "--bringup", "arms"])
 
 
 def test_the_example_in_the_help_names_a_parameter_that_exists(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,3 +65,10 @@ def test_it_starts_by_itself_faults_recovers_and_gives_the_arms_back(nodes):
     assert motors.torque.all()
     assert driver.trigger_activate() == TransitionCallbackReturn.SUCCESS
     until(lambda: port.last is not None and port.last.state == DriverState.HOLDING, "an active driver again")
+
+    assert port._stop(Trigger.Request(), Trigger.Response()).success
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        assert getattr(driver, f"trigger_{transition}")() == TransitionCallbackReturn.SUCCESS, transition
+    until(lambda: port.last is not None and port.last.state == DriverState.STOPPED, "a stop that outlives that")
+    assert port._clear_stop(Trigger.Request(), Trigger.Response()).success
+    until(lambda: port.last.state == DriverState.HOLDING, "a cleared stop")

@@ -34,12 +34,13 @@ FAULTS = {
     "torque_off": ("waist", 0.0, "torque_off follower_left/waist", False),
     "jam": ("waist", 0.0, "tracking_error follower_left", True),
 }
+REST = (0.0, -1.80, 1.55, 0.0, 0.8, 0.0)  # a vx300s' sleep: not that of simulated arms
 QUICK = ("nan_read", "overload", "jam")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def running(unhurried, graph, client):
-    graph.start("xs_sim", leaders=False)
+    graph.start("xs_sim", leaders=False, sleep_rad=str(list(REST)))
     # A loaded machine may be silent for seconds by itself.
     patience = {"interbotix__feedback__hold_s": 4.0, "interbotix__feedback__fault_s": 6.0, "beat_timeout_s": 20.0}
     graph.start("arm_driver", episode_timeout_s=20.0, interbotix__bring_up__timeout_s=40.0, **patience)
@@ -102,7 +103,10 @@ def test_arms_that_are_not_as_configured_are_refused_with_the_summary(graph, cli
 
 
 def test_staged_moves_to_the_start_and_back_to_sleep(client):
-    for pose in ("start", "open", "sleep", "start"):
+    to(client, "sleep")
+    resting = np.array(client.heard["joint_states"][-1].position)
+    assert np.abs(resting - [*REST, 0.0, *REST, 0.0])[list(ARMS)].max() < 0.1, "as the arms say"
+    for pose in ("open", "sleep", "start"):
         to(client, pose)
     reached = np.array(client.heard["joint_states"][-1].position)
     assert np.abs(reached - start_pose())[list(ARMS)].max() < 0.1

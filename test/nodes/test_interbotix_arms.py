@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 
 import numpy as np
@@ -12,6 +13,7 @@ import rclpy
 from speedtune_ros.robots.bring_up import BringUpConfig, BringUpError
 from speedtune_ros.robots.feedback import FeedbackConfig
 from speedtune_ros.robots.health import Rung
+from speedtune_ros.robots.interbotix import SLEEP
 from speedtune_ros.robots.interbotix_config import InterbotixConfig
 from speedtune_ros.robots.motor_ceiling import CeilingConfig
 
@@ -81,6 +83,30 @@ def test_gains_are_set_read_back_and_restored(stack):
     assert "follower_left: gains restored; torque stays on" in stack.said[-2]
 
 
+@with_()
+def test_a_second_driver_is_refused_while_the_first_one_commands(stack):
+    first, second = stack.driver(), stack.driver()
+    for driver in (first, second):
+        driver.configure()
+    first.activate()
+    over = threading.Event()
+    posture = first.posture()
+
+    def drive() -> None:
+        while not over.wait(0.02):
+            first.command(posture)
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    try:
+        with pytest.raises(BringUpError, match="follower_left: somebody else commands it"):
+            second.activate()
+    finally:
+        over.set()
+        thread.join()
+    second.activate()
+
+
 @with_("torque:=false")
 def test_torque_is_switched_on_where_the_arms_lie(stack):
     driver = stack.driver()
@@ -89,7 +115,7 @@ def test_torque_is_switched_on_where_the_arms_lie(stack):
     driver.activate()
     assert stack.motors("left").torque.all() and stack.motors("right").torque.all()
     sleep = driver.posture()[:6]
-    np.testing.assert_allclose(sleep, [0.0, -1.85, 1.55, 0.0, 0.8, 0.0], atol=0.1)
+    np.testing.assert_allclose(sleep, SLEEP, atol=0.3)  # a wrist without torque hangs
 
 
 @with_("arm_mode:=pwm", "gripper_mode:=linear_position")

@@ -66,13 +66,14 @@ def test_modes_limits_names_and_grippers_are_checked():
 def test_an_arm_that_stands_is_not_asleep():
     arm = report()
     arm.joints = np.array([0.0, -0.96, 1.16, 0.0, -0.3, 0.0, 0.0])
-    assert not arm.asleep and arm.awake_by == pytest.approx(1.1)
+    assert not arm.asleep and arm.awake_by == pytest.approx(1.27)
 
 
 def test_the_summary_fits_a_screen_and_marks_what_failed():
     left = checks(report(), BringUpConfig(), *LIMITS)
     right = [check._replace(arm="follower_right") for check in left]
-    right[3] = right[3]._replace(found="pwm", passed=False)
+    mode = [check.name for check in right].index("arm mode")
+    right[mode] = right[mode]._replace(found="pwm", passed=False)
     lines = summary([*left, *right]).splitlines()
     assert len(lines) < 24
     assert "  FAIL arm mode           follower_right  pwm   <- expected position" in lines

@@ -16,7 +16,8 @@ ARM = "follower_left"
 
 def after(build: BuildConfig, goal: dict[int, float], seconds: float = 1.5) -> np.ndarray:
     """Where the motors (7,) of an arm are when it has been sent to `goal` by motor, from its sleep pose."""
-    plant = FollowerPlant(make_simulation("transfer_cube", "hardware", {}).robot, ALOHA_1_FOLLOWER, Linkage(), build)
+    robot = make_simulation("transfer_cube", "hardware", {}).robot
+    plant = FollowerPlant(robot, ALOHA_1_FOLLOWER, Linkage(), build=build)
     target = plant.start(ARM).copy()
     for motor, position in goal.items():
         target[motor] = position
