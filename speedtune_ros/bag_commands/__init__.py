@@ -41,9 +41,9 @@ def episode(episodes: Sequence[EpisodeSeries], word: str) -> EpisodeSeries:
     """The episode of that id, or of that number in the bag from 1. Raises DataError naming those there are."""
     from speedtune_ros.errors import DataError
 
-    by_name = {name: series for i, series in enumerate(episodes, 1) for name in (str(i), series.info.id)}
+    by_name = {name: series for series in episodes for name in (str(series.number), series.info.id)}
     if word not in by_name:
-        known = ", ".join(f"{i} ({series.info.id})" for i, series in enumerate(episodes, 1))
+        known = ", ".join(f"{series.number} ({series.info.id})" for series in episodes)
         raise DataError(f"no episode '{word}' in the bag; expected one of {known or 'none'}")
     return by_name[word]
 

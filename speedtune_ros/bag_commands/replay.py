@@ -40,12 +40,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from speedtune_ros.data.series_of_bag import series_of_bag
+    from speedtune_ros.errors import DataError
     from speedtune_ros.inspection.comparison import text
     from speedtune_ros.report.replay_page import replay_page
 
     bag = open_bag(args.bag)
     episodes = series_of_bag(bag)
     chosen = episodes if args.episode is None else [episode(episodes, args.episode)]
+    chosen = [series for series in chosen if any(decision.request for decision in series.decisions)]
+    if not chosen:
+        raise DataError(f"{bag.path}: nothing to replay: no policy was asked for anything, as in teleoperation")
     what_if = _what_if(args)
     found, facts = _through_graph(args, bag, chosen, what_if) if args.graph else _in_process(args, bag, chosen, what_if)
     for comparison in found:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         log_ns = bag.start_ns + round(args.at * 1e9)
         begun = [series for series in episodes if series.ticks and series.ticks[0].times.log_ns <= log_ns]
         if not 0.0 <= args.at <= bag.duration or not begun:
-            spans = ", ".join(f"{i}: {_span(series, bag.start_ns)}" for i, series in enumerate(episodes, 1))
+            spans = ", ".join(f"{series.number}: {_span(series, bag.start_ns)}" for series in episodes)
             raise DataError(f"--at {args.at:g}: no episode runs then; {bag.duration:.2f} s in all, episodes {spans}")
         series = begun[-1]
     found = why(series, log_ns, bag.start_ns)

@@ -101,10 +101,12 @@ class Health(NamedTuple):
 class EpisodeSeries:
     """One episode. Stamps are of the robot's clock [ns], in order; each list may be empty.
 
-    rewards: (stamp, reward); success_ns: stamp of the first success; start_command (14,): held before the first tick.
+    number: in the bag, from 1; rewards: (stamp, reward); success_ns: stamp of the first success; start_command (14,):
+    held before the first tick.
     """
 
     info: BagEpisode
+    number: int = 1
     instruction: str = ""
     start_ns: int = 0
     end_ns: int = 0

@@ -228,7 +228,7 @@ def _chosen(config: ReplayNodeConfig) -> list[EpisodeSeries]:
     if not config.bag:
         raise ConfigError("replay: expected a bag, got none; say bag:=FOLDER")
     episodes = [series for series in series_of_bag(Bag(config.bag)) if series.ticks and series.info.id]
-    names = {name: series for i, series in enumerate(episodes, 1) for name in (str(i), series.info.id)}
+    names = {name: series for series in episodes for name in (str(series.number), series.info.id)}
     if not episodes or (config.episode and config.episode not in names):
         known = ", ".join(series.info.id for series in episodes) or "none"
         raise DataError(

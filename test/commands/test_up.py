@@ -91,8 +91,8 @@ def test_dry_run_prints_commands_that_parse(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_bringup_and_enclaves_reach_the_command_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    real = ["--robot", "real", "--policy", "rehearsal", "--cameras", "top", "--bringup", "all", "--enclave", "/speedtune"]
-    assert cli.run(["up", "--dry-run", *real]) == 0
+    real = "--robot real --policy rehearsal --cameras top --bringup all --enclave /speedtune"
+    assert cli.run(["up", "--dry-run", *real.split()]) == 0
     first, second, third, driver, *_ = capsys.readouterr().out.splitlines()
     assert first.startswith("ros2 launch interbotix_xsarm_control xsarm_control.launch.py robot_model:=vx300s")
     assert "robot_name:=follower_right" in second

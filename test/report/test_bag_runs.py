@@ -164,6 +164,8 @@ def test_a_bag_of_joint_states_and_commands_alone_is_one_run(tmp_path: Path) -> 
     assert np.isnan(run.speed).all()
     assert speedtune(["bag", "report", str(tmp_path / "bag"), "--out", str(tmp_path / "page.html")]) == 0
     assert "All of the bag" in (tmp_path / "page.html").read_text()
+    with pytest.raises(DataError, match="nothing to replay: no policy was asked"):
+        speedtune(["bag", "replay", str(tmp_path / "bag")])
 
 
 def test_bag_info_and_report_from_the_command_line(
