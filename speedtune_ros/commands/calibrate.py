@@ -162,7 +162,7 @@ def _print(findings: Findings, paths: Sequence[Path]) -> None:
     if findings.budget is not None:
         budget = findings.budget
         print(f"latency {1e3 * budget.latency:.0f} ms, images {1e3 * budget.image_age:.0f} ms")
-    print(f"use it: speedtune up --robot real --params {paths[0]}")
+    print(f"use it: give the graph --params {paths[0]} (params:={paths[0]} to a launch file)")
     print("written: " + ", ".join(map(str, paths)))
 
 

@@ -24,7 +24,8 @@ PATIENT = ("feedback.hold_s:=10.0", "feedback.fault_s:=30.0", "bring_up.timeout_
 @pytest.fixture
 def nodes(domain, monkeypatch):
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    settings = ["xs_sim:leaders:=false", *(f"arm_driver:interbotix.{setting}" for setting in PATIENT)]
+    own = ("xs_sim:leaders:=false", "arm_driver:realtime_priority:=0")  # it would be that of all other tests
+    settings = [*own, *(f"arm_driver:interbotix.{setting}" for setting in PATIENT)]
     rclpy.init(args=["--ros-args", *(text for setting in settings for text in ("-p", setting))], domain_id=domain)
     sim = XsSimNode()
     driver = ArmDriverNode()
