@@ -54,7 +54,7 @@ class BringUpConfig:
     )
     coolest_c: float = option(60.0, "motors must be cooler than this to begin [deg C]", minimum=10.0, maximum=80.0)
     set_modes: bool = option(True, "switch modes that differ, in the sleep pose alone: without torque the arm drops")
-    timeout_s: float = option(10.0, "longest wait for an arm's joint states and services", minimum=0.5, maximum=600.0)
+    timeout_s: float = option(30.0, "longest wait for an arm's joint states and services", minimum=0.5, maximum=600.0)
 
 
 class Group(NamedTuple):
