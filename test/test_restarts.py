@@ -7,7 +7,7 @@ from speedtune_ros.restarts import Restarts
 
 
 def running(**given: str) -> tuple[graph.Process, ...]:
-    return graph.processes({"policy": "expert", **given})
+    return graph.processes({"policy": "rehearsal", **given})
 
 
 def test_what_holds_a_decision_never_starts_again_behind_anybody_s_back() -> None:

@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
     for number, episode in enumerate(episodes, 1):
         verdict = "success" if episode.success else f"no success ({episode.reason or 'the bag ends first'})"
         what = f"{episode.task}, seed {episode.seed}: {episode.elapsed:.2f} s, {verdict}"
-        print(f"  {number}  {episode.id}  {what if episode.task else f'a move of the arms: {episode.reason}'}")
+        move = f"a move of the arms: {episode.reason}"  # numbered with the others, and in no other way an episode
+        print(f"  {number}  {episode.id}  {move if episode.id.startswith('move-') else what}")
     for title, values in (("versions and checkpoints", bag.provenance), ("configuration", bag.config)):
         if values is not None:
             print(f"\n{title}\n" + _indented(yaml.safe_dump(values, sort_keys=False)))

@@ -10,9 +10,8 @@ import shlex
 import shutil
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +21,7 @@ from speedtune_ros.errors import ConfigError, MissingDependencyError, UnknownNam
 from speedtune_ros.processes import ProcessGroup, describe
 from speedtune_ros.restarts import Restarts
 from speedtune_ros.share import executable_path
+from speedtune_ros.signals import ending
 
 _CLEAN = (0, 130, -signal.SIGINT)  # how a process may answer the SIGINT it was sent
 
@@ -95,24 +95,22 @@ def supervise(commands: Mapping[str, list[str]], restarts: Restarts | None = Non
     environment = {**os.environ, **graph.environment(os.environ), "PYTHONUNBUFFERED": "1"}
     if terminal:
         environment["RCUTILS_COLORIZED_OUTPUT"] = "1"
-    asked = threading.Event()
-    restore = _on_signals(asked.set)
     group = ProcessGroup(sys.stdout, terminal)
-    try:
-        for name, words in commands.items():
-            group.start(name, words, environment)
-        successors = _Successors(restarts)
-        died: dict[str, int] = {}
-        while not asked.is_set() and not died:
-            group.show(0.1)
-            died = successors.replace(group.ended())
-            for process in successors.due():
-                group.start(process.name, command(process), environment)
-        _say(_verdict(died, len(commands)))
-        statuses = group.stop()
-    finally:
-        group.stop()
-        restore()
+    with ending() as asked:
+        try:
+            for name, words in commands.items():
+                group.start(name, words, environment)
+            successors = _Successors(restarts)
+            died: dict[str, int] = {}
+            while not asked.to_end and not died:
+                group.show(0.1)
+                died = successors.replace(group.ended())
+                for process in successors.due():
+                    group.start(process.name, command(process), environment)
+            _say(_verdict(died, len(commands)))
+            statuses = group.stop()
+        finally:
+            group.stop()
     bad = {name: status for name, status in statuses.items() if status not in _CLEAN}
     for name, status in bad.items():
         _say(f"{name} {describe(status)}")
@@ -157,18 +155,6 @@ def _verdict(died: Mapping[str, int], total: int) -> str:
 
 def _say(text: str) -> None:
     print(f"speedtune up: {text}", file=sys.stderr, flush=True)
-
-
-def _on_signals(action: Callable[[], None]) -> Callable[[], None]:
-    """Call `action` on SIGINT and SIGTERM; the returned function restores what was before."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: action()) for number in numbers}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    return restore
 
 
 class _Literal(str):

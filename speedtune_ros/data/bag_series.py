@@ -106,7 +106,6 @@ class EpisodeSeries:
     """
 
     info: BagEpisode
-    number: int = 1
     instruction: str = ""
     start_ns: int = 0
     end_ns: int = 0
@@ -120,6 +119,7 @@ class EpisodeSeries:
     start_command: np.ndarray | None = None
     images: dict[str, list[Frame]] = field(default_factory=dict)
     health: list[Health] = field(default_factory=list)
+    number: int = 1
 
     @property
     def cameras(self) -> list[str]:

@@ -51,7 +51,7 @@ class _Sorter:
     def __init__(self, bag: Bag) -> None:
         self.refused: Counter[str] = Counter()
         self._bag = bag
-        self._known = {info.id: EpisodeSeries(info, number) for number, info in enumerate(bag.episodes(), 1)}
+        self._known = {info.id: EpisodeSeries(info, number=number) for number, info in enumerate(bag.episodes(), 1)}
         self._whole = None if self._known else EpisodeSeries(BagEpisode("", "", 0, bag.duration, False, ""))
         self._decisions: dict[tuple[str, int], Decision] = {}
         self._ticks: dict[str, dict[int, Tick]] = {}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from speedtune_ros.live.keys import Terminal
 from speedtune_ros.live.marks import help_text, mark_keys
 from speedtune_ros.live.options import SIMULATED
 from speedtune_ros.live.running import operator_says, started
+from speedtune_ros.signals import ending
 
 if TYPE_CHECKING:
     from speedtune_ros.nodes.demo_recorder import DemoRecorder
@@ -71,17 +71,11 @@ def _attend(
     recorder: DemoRecorder, terminal: Terminal | None, alive: Callable[[], None], done: Callable[[], bool]
 ) -> None:
     """Pass marks on until the operator quits."""
-    leaving = threading.Event()
-    before = {number: signal.signal(number, lambda *_: leaving.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        while not (leaving.is_set() or done()):
+    with ending() as asked:
+        while not (asked.to_end or done()):
             alive()
             for command in terminal.commands() if terminal is not None else ():
                 if command.kind == "quit":
-                    leaving.set()
-                else:
-                    operator_says(recorder.ask(_SERVICES[command.kind]))
-            leaving.wait(_POLL_S)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+                    return
+                operator_says(recorder.ask(_SERVICES[command.kind]))
+            time.sleep(_POLL_S)

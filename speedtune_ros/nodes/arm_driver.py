@@ -38,7 +38,7 @@ class ArmDriverConfig:
     task: str = option("transfer_cube", "scene of the simulated arms")
     profile: str = option("hardware", "dynamics profile whose limits are enforced")
     rate_hz: float = option(50.0, "commands a second; simulated arms take 50 alone", minimum=50.0, maximum=200.0)
-    realtime_priority: int = option(20, "of the process, where the user may have one; 0: none", minimum=0, maximum=90)
+    realtime_priority: int = option(20, "of real arms' driver, where allowed; 0: none", minimum=0, maximum=90)
     autostart: bool = option(True, "configure and activate at once, and end if that fails")
     episode_timeout_s: float = option(
         1.0, "a running episode holds if the episode node is silent so long", minimum=0.3, maximum=60.0
@@ -59,7 +59,8 @@ class ArmDriverNode(LifecycleNodeMixin, StageNode[ArmDriverConfig]):
     def __init__(self) -> None:
         StageNode.__init__(self, "arm_driver", ArmDriverConfig)
         LifecycleNodeMixin.__init__(self)
-        if self.config.realtime_priority and (why := raise_priority(self.config.realtime_priority)):
+        priority = self.config.realtime_priority if self.config.backend == "interbotix" else 0
+        if priority and (why := raise_priority(priority)):
             self.get_logger().warning(f"no real-time priority: {why}")
         self._robot = make_robot(self, self.config)
         self._limits = self._narrowed()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import array
 import os
-import signal
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +29,7 @@ from speedtune_ros.nodes.cadence import Cadence
 from speedtune_ros.nodes.refusal import Refused
 from speedtune_ros.nodes.topics import TOPICS
 from speedtune_ros.provenance import version
+from speedtune_ros.signals import Asked, ending
 
 C = TypeVar("C")
 
@@ -166,15 +165,24 @@ class StageNode(Node, Generic[C]):
 
 def run(make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None = None) -> int:
     """Run one node until SIGINT or SIGTERM: 0. A bad configuration or command line is one line and 2."""
-    stop, made = threading.Event(), threading.Event()
+    making = [True]
 
-    def end(*_: object) -> None:
-        stop.set()
-        if not made.is_set():  # a driver waits for its arms as long as it takes
+    def interrupt() -> None:
+        if making:  # a driver waits for its arms as long as it takes
+            making.clear()
             raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    with ending(interrupt) as asked:
+        try:
+            return _run(make, arguments, asked, making.clear)
+        except KeyboardInterrupt:
+            rclpy.try_shutdown()
+            return 0
+
+
+def _run(
+    make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None, asked: Asked, made: Callable[[], None]
+) -> int:
     try:
         # rclpy's own handlers shut the context down first, and a stopping node could no longer say so.
         rclpy.init(args=None if arguments is None else list(arguments), signal_handler_options=SignalHandlerOptions.NO)
@@ -184,18 +192,15 @@ def run(make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None = No
     sys.setswitchinterval(_SWITCH_S)
     try:
         node = make()
-        made.set()
+        made()
     except SpeedtuneError as error:
         sys.stderr.write(f"{error}\n")
         rclpy.try_shutdown()
         return 2
-    except KeyboardInterrupt:
-        rclpy.try_shutdown()
-        return 0
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        while not stop.is_set():
+        while not asked.to_end:
             executor.spin_once(_SPIN_S)
     finally:
         node.close()
