@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 
 def raise_priority(priority: int) -> str:
@@ -14,7 +15,8 @@ def raise_priority(priority: int) -> str:
         return "this system has none"
     try:
         for thread in os.listdir("/proc/self/task"):
-            os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(priority))
-    except (PermissionError, ProcessLookupError) as error:
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(priority))
+    except PermissionError as error:
         return f"{error.strerror}: the user needs an rtprio limit of {priority} or more (docs/first_run.md)"
     return ""
