@@ -106,7 +106,7 @@ class Fault:
 
 _RESTS_MS = 1600.0  # a chunk of 2 s at 2x, its request and its stop
 _WATCHED_MS = 2500.0  # registers are read once a second, one motor after the other
-_GONE_MS = 200.0  # 100 ms without a beat, and two ticks
+_GONE_MS = 100.0  # without a beat, or without a joint state
 _STALLED = "fault: no new trajectory"
 _GOES_ON = Expected("moves", "", "time_limit", None)
 
@@ -157,11 +157,10 @@ def _arm(arm: str) -> list[Fault]:
 def _process(node: str) -> list[Fault]:
     """A process that is killed, or hangs."""
     lost = {
-        **{stage: Expected("holds", f"{stage} is gone", _STALLED, _GONE_MS) for stage in STAGES},
+        **{stage: Expected("holds", f"{stage} is gone", _STALLED, _GONE_MS) for stage in (*STAGES, CAMERA)},
         "episode": Expected("holds", "episode is gone", "", _GONE_MS),
         "arm_driver": Expected("dead", "", "fault: no driver status", 100.0),
-        "xs_sim": _failed("bus_silence", 300.0),
-        CAMERA: _starved("stale_image"),
+        "xs_sim": _failed("bus_silence", _GONE_MS),
         "recorder": _GOES_ON,
     }[node]
     return [

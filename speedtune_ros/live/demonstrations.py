@@ -14,6 +14,8 @@ from speedtune_ros.live.keys import Terminal
 from speedtune_ros.live.marks import help_text, mark_keys
 from speedtune_ros.live.options import SIMULATED
 from speedtune_ros.live.running import operator_says, started
+from speedtune_ros.presets import DEFAULT_TASK
+from speedtune_ros.registry import make_task
 from speedtune_ros.signals import ending
 
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ def record_live(args: argparse.Namespace) -> int:
     from speedtune_ros.nodes.demo_recorder import recording
 
     keys = mark_keys(args.keys)
-    task = args.task or "transfer_cube"
+    task = args.task or DEFAULT_TASK
+    if args.live == SIMULATED:
+        make_task(task)  # an unknown one is refused before anything is made for it
     folder = DemonstrationFolder(args.out or Path("runs/demos") / f"{task}_live", None if args.raw else args.jpeg or 95)
     for text in folder.recover():
         operator_says(text)

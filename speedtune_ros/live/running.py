@@ -31,6 +31,7 @@ def running(options: LiveOptions, say: Callable[[str], None], **expected: object
         from speedtune_ros.nodes.live_graph import LiveGraph
 
         live = stack.enter_context(LiveGraph(labels, say, alive))
+        say(f"waiting for the graph in ROS domain {os.environ.get('ROS_DOMAIN_ID', '0')}")
         live.join(**expected)
         if options.labels == "scripted" and not live.simulated:
             raise SpeedtuneError("scripted labels: only a simulator knows success; expected labels by keys or service")

@@ -18,6 +18,7 @@ from speedtune_ros.nodes.frame_watch import FrameWatch
 from speedtune_ros.nodes.images import encode
 from speedtune_ros.nodes.newest import Frame
 from speedtune_ros.nodes.node import StageNode, run
+from speedtune_ros.nodes.stage_watch import CAMERA
 from speedtune_ros.nodes.topic_frames import TopicFrames
 from speedtune_ros.nodes.topics import image_topic
 from speedtune_ros.nodes.video_device import DeviceSettings
@@ -85,6 +86,7 @@ class CameraNode(StageNode[CameraConfig]):
         self._serve(Trigger, "camera/<name>/reset", self._reset)
         self._thread = threading.Thread(target=self._work, name="capture", daemon=True)
         self._thread.start()
+        self.beat(f"{CAMERA}{config.name}")
 
     def _serve(self, kind: Any, name: str, answer: Callable[..., Any]) -> None:
         self.create_service(kind, name.replace("<name>", self.config.name), answer)

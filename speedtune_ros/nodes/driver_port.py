@@ -77,6 +77,7 @@ class DriverPort:
         self._silent = False
         self._stages = None if beat_patience is None else StageWatch(beat_patience)
         self._gone: tuple[str, ...] = ()
+        self._cameras: tuple[str, ...] = ()  # that were there when the episode began: what one sees may be needed
         self._known: set[tuple[str, str]] = set()  # troubles told
         self._taken = ("", -1, -1)  # episode, sequence and start of the last trajectory
         self._node = node
@@ -179,6 +180,8 @@ class DriverPort:
         with self.lock:
             self._heard, self._silent = time.monotonic(), False
             current = self.current
+            if self._stages is not None and (message.episode_id, message.phase) != (current.episode_id, current.phase):
+                self._cameras = self._stages.cameras()
             if message.episode_id != current.episode_id:
                 self.current = Current(message.episode_id, message.phase)
                 self.driver.begin()
@@ -212,6 +215,8 @@ class DriverPort:
         self._stages.tick()
         calibrated = self.current.episode_id.startswith(CALIBRATION)
         needed = _NEEDED.get(self.current.phase, ())
+        if self.current.phase == EpisodeStatus.RUNNING:
+            needed += self._cameras
         gone = self._stages.gone((CALIBRATION,) if needed and calibrated else needed)
         for text in set(gone) - set(self._gone):
             self._node.fail("stage_gone", f"{text}: holding")

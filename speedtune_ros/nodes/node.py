@@ -92,9 +92,10 @@ class StageNode(Node, Generic[C]):
         """Call back on a steady clock."""
         self.create_timer(period_s, self.guarded(callback), clock=self._steady)
 
-    def beat(self) -> None:
+    def beat(self, name: str = "") -> None:
         """Say `alive` until the node ends, from a thread of its own: the arm driver holds where it misses that.
 
+        name: who says so, by default what the node is, whatever it is renamed to.
         DDS' own liveliness does the same, but every process then tells every other one: at such a rate that took a
         quarter of a core for seven processes.
         """
@@ -103,7 +104,7 @@ class StageNode(Node, Generic[C]):
         def say() -> None:
             if publisher.get_subscription_count():
                 message = _now(self)
-                message.frame_id = self._role
+                message.frame_id = name or self._role
                 publisher.publish(message)
 
         self._beats = Cadence(_BEAT_S, self.guarded(say), "alive")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+CAMERA = "camera_"  # a camera's beats are of this and its name
+
 
 class StageWatch:
     """Counts the driver's ticks since each node's last beat.
@@ -24,6 +26,10 @@ class StageWatch:
     def tick(self) -> None:
         for node in self._since:
             self._since[node] += 1
+
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras that beat now."""
+        return tuple(node for node, since in self._since.items() if node.startswith(CAMERA) and since <= self._patience)
 
     def gone(self, nodes: Iterable[str]) -> tuple[str, ...]:
         """Those of `nodes` that are silent, as `retimer is gone`."""

@@ -19,7 +19,7 @@ _MOVING = 0.1  # [rad/s]: a joint that says it is so fast passes an encoder coun
 class FeedbackConfig:
     """How long bad joint states are borne."""
 
-    hold_s: float = option(0.15, "no good joint state for so long: hold", minimum=0.02, maximum=10.0)
+    hold_s: float = option(0.1, "no good joint state for so long: hold", minimum=0.02, maximum=10.0)
     fault_s: float = option(1.0, "no good joint state for so long: fault", minimum=0.1, maximum=60.0)
     frozen_s: float = option(
         0.25,

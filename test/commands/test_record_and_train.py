@@ -34,6 +34,7 @@ def test_record_then_train_then_load(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("--task transfer_cube --episodes -1", ConfigError, "episodes: expected at least 1, got -1"),
         ("--task transfer_cube --episodes 0", ConfigError, "episodes: expected at least 1, got 0"),
         ("--task juggle --episodes 1", UnknownNameError, "unknown task 'juggle'"),
+        ("--task juggle --live sim", UnknownNameError, "unknown task 'juggle'"),
         ("--task transfer_cube --episodes 1 --dynamics moon", UnknownNameError, "unknown dynamics profile 'moon'"),
     ],
 )

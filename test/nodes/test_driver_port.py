@@ -147,6 +147,24 @@ def test_a_stage_that_is_gone_holds_a_running_episode_until_it_is_back(arms, sta
     assert arms.tick(2).state == DriverState.TRACKING
 
 
+def test_a_camera_that_was_there_when_the_episode_began_is_missed(arms):
+    arms.beat("camera_low")
+    arms.tick(10)  # gone before: nobody waits for it
+    arms.beat("camera_top")
+    arms.tell(EpisodeStatus.RUNNING)
+    arms.send()
+    for name in (*STAGES, "camera_top"):
+        arms.beat(name)
+    assert arms.tick(5).state == DriverState.TRACKING
+    for name in STAGES:
+        arms.beat(name)
+    assert arms.tick(2).faults == ("camera_top is gone",)
+    for name in (*STAGES, "camera_top"):
+        arms.beat(name)
+    arms.send(1)
+    assert arms.tick(2).state == DriverState.TRACKING
+
+
 def test_a_move_needs_the_episode_node_alone(arms):
     arms.tell(EpisodeStatus.PREPARING)
     for name in STAGES:

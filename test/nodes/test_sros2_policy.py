@@ -113,8 +113,8 @@ def test_only_who_moves_the_arms_may_command_them():
         for command in ("joint_group", "joint_single"):
             assert of("publish", f"/{arm}/commands/{command}") == {"arm_driver"}
         assert of("publish", f"/{arm}/commands/joint_trajectory") == set()
-    # People and their tools ask; they say nothing on any topic of the graph.
-    assert POLICY["operator"]["publish"] == COMMON - {"/diagnostics"}
+    # People and their tools ask; of themselves they say how they are, and nothing on any topic of the graph.
+    assert POLICY["operator"]["publish"] == COMMON
 
 
 NAMES = {"top": "/cam_high/camera/color/image_rect_raw"}
