@@ -59,7 +59,8 @@ ARGUMENTS = (
     Argument(
         "k_skip",
         "",
-        "control ticks between requests to the policies; empty: as config/retimer.yaml and speed_policy.yaml say",
+        "control ticks between requests to the policies; empty: what a learned `speed` was learned at, else as "
+        "config/retimer.yaml and speed_policy.yaml say",
     ),
     Argument("retimer", "linear", "how chunks are re-timed to that speed", tuple(sorted(RETIMERS))),
     Argument(

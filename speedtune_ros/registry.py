@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # Shipped checkpoints lie in CHECKPOINTS/<task>/<profile>/<policy>.
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+REQUEST_INTERVAL = 10  # control steps, where no speed policy says otherwise
 SCRIPTED = ("expert", "rehearsal")  # policies without a checkpoint
 
 
@@ -109,6 +110,26 @@ def make_speed_policy(spec: str, policy: Policy | None = None, k_skip: int = 0) 
 
     name, argument = split_spec(spec)
     return _named("speed policy", name, FACTORIES)(argument, companion(policy, k_skip) if policy else None)
+
+
+def request_interval(speed: str, policy: str, task: str, profile: str = "act") -> int:
+    """Control steps between requests: those that the speed policy `speed` was learned or chosen at, else 10.
+
+    Raises UnknownNameError and CheckpointError for a task policy that is not there.
+    """
+    from speedtune_ros.speed.shipped import decision_interval
+
+    return decision_interval(speed, shipped_speeds(policy, task, profile)) or REQUEST_INTERVAL
+
+
+def shipped_speeds(policy: str, task: str, profile: str = "act") -> Path:
+    """The folder of the speed policies shipped for a task policy. Raises UnknownNameError, CheckpointError."""
+    from speedtune_ros.policies.checkpoint import read_card
+    from speedtune_ros.policies.policy import LOADERS
+
+    scripted = policy in (*SCRIPTED, *LOADERS)
+    name = policy if scripted else read_card(checkpoint_folder(policy, task, profile)).policy
+    return CHECKPOINTS / task / profile / name
 
 
 def companion(policy: Policy, k_skip: int = 0) -> Companion:

@@ -17,6 +17,7 @@ from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.metrics import wilson
 from speedtune_ros.evaluation.samples import EpisodeSample
+from speedtune_ros.registry import request_interval
 from speedtune_ros.seeds import EVALUATION
 
 FIRST_SEED = EVALUATION.first
@@ -54,14 +55,19 @@ def add_config(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -
     hints = typing.get_type_hints(EvaluationConfig)
     for field in dataclasses.fields(EvaluationConfig):
         if field.name not in leave_out:
-            _add(parser, "--" + field.name.replace("_", "-"), hints[field.name], field.default, field.metadata)
+            default = None if field.name == "k_skip" else field.default
+            _add(parser, "--" + field.name.replace("_", "-"), hints[field.name], default, field.metadata)
 
 
 def config_of(args: argparse.Namespace, **overrides: Any) -> EvaluationConfig:
     """The evaluation `args` describe. Raises ConfigError."""
     names = [field.name for field in dataclasses.fields(EvaluationConfig)]
     given = {name: getattr(args, name) for name in names if hasattr(args, name)}
-    return build(EvaluationConfig, {**given, **overrides}, "command line")
+    values = {**given, **overrides}
+    if values.get("k_skip", 0) is None:
+        speed = values.get("speed", "constant:1")
+        values["k_skip"] = request_interval(speed, values["policy"], values["task"], values["dynamics"])
+    return build(EvaluationConfig, values, "command line")
 
 
 class Bar:
@@ -110,5 +116,5 @@ def _add(parser: argparse.ArgumentParser, flag: str, hint: type, default: Any, m
     if hint is bool:
         parser.add_argument(flag, action="store_true", help=metadata["doc"])
         return
-    words = f"{metadata['doc']} (default: {default})"
+    words = f"{metadata['doc']} (default: {'as the speed policy needs it, else 10' if default is None else default})"
     parser.add_argument(flag, type=hint, default=default, choices=metadata["choices"] or None, help=words)

@@ -51,6 +51,7 @@ def ship(row: Mapping[str, Any], command: str) -> Path:
         acceleration=row["acceleration"],
         episodes=row["episodes"],
         first_seed=row["seed"],
+        k_skip=row["config"]["k_skip"],
         command=command,
     )
     return write_shipped(CHECKPOINTS / row["task"] / row["dynamics"] / Path(row["policy"]).name, kind, speed)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from speedtune_ros import graph
 from speedtune_ros.commands.up import command
 from speedtune_ros.data.bag_reader import Bag
-from speedtune_ros.errors import CheckpointError, SpeedtuneError
+from speedtune_ros.errors import CheckpointError, ConfigError, SpeedtuneError
 from speedtune_ros.evaluation.evaluate import gather
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.isolation import isolation
@@ -108,6 +108,18 @@ def _run_episodes(config: DemoConfig, client: EpisodeClient) -> list[str]:
     return troubles
 
 
+def _k_skip(config: DemoConfig) -> str:
+    """That of the speed policies that mind it, as a launch argument: one graph runs all."""
+    from speedtune_ros.registry import shipped_speeds
+    from speedtune_ros.speed.shipped import decision_interval
+
+    folder = shipped_speeds(config.policy, config.task)
+    found = sorted(set(filter(None, (decision_interval(speed, folder) for speed in config.speeds))))
+    if len(found) > 1:
+        raise ConfigError(f"speeds: expected speed policies of one k_skip, got {', '.join(map(str, found))}")
+    return str(*found)
+
+
 @contextmanager
 def _running_graph(config: DemoConfig) -> Iterator[tuple[EpisodeClient, tuple[str, ...]]]:
     """The graph, as `speedtune up` starts it, with a client; stopped on leaving."""
@@ -115,6 +127,7 @@ def _running_graph(config: DemoConfig) -> Iterator[tuple[EpisodeClient, tuple[st
         "task": config.task,
         "policy": config.policy,
         "speed": config.speeds[0],
+        "k_skip": _k_skip(config),
         "cameras": camera_argument(config.policy, config.task),
         "lockstep": "true" if config.lockstep else "false",
         "record": "true",

@@ -44,7 +44,6 @@ def speed_fingerprint(config: EvaluationConfig) -> str:
     Raises CheckpointError if the task policy's checkpoint is missing.
     """
     from speedtune_ros import registry
-    from speedtune_ros.policies.checkpoint import read_card
     from speedtune_ros.speed.shipped import shipped_path
 
     kind, argument = split_spec(config.speed)
@@ -52,10 +51,7 @@ def speed_fingerprint(config: EvaluationConfig) -> str:
         return ""
     if argument:
         return digest(Path(argument))
-    policy = config.policy
-    if policy not in registry.SCRIPTED:
-        policy = read_card(registry.checkpoint_folder(policy, config.task, config.dynamics)).policy
-    shipped = registry.CHECKPOINTS / config.task / config.dynamics / policy
+    shipped = registry.shipped_speeds(config.policy, config.task, config.dynamics)
     table = shipped_path(shipped, kind)
     if kind != "phase":
         return digest(shipped / kind)

@@ -19,10 +19,9 @@ from speedtune_ros.nodes.policy_node import PolicyNode, PolicyNodeConfig
 from speedtune_ros.nodes.task_policy import check_sizes
 from speedtune_ros.policies.policy import Policy
 from speedtune_ros.registry import make_policy, make_speed_policy
+from speedtune_ros.speed.shipped import LEARNED
 from speedtune_ros.speed.speed_policy import SpeedPolicy, stands_alone
 from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState
-
-LEARNED = "rainbow"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speedtune_ros.config import dump, load, option
+from speedtune_ros.data.checkpoint_folder import read_content
 from speedtune_ros.errors import ConfigError
-from speedtune_ros.speed.speed_policy import Companion
+from speedtune_ros.speed.speed_policy import Companion, split_spec
+
+LEARNED = "rainbow"
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,24 @@ class ShippedSpeed:
     acceleration: float = option(0.0, "on these seeds", minimum=0.0)
     episodes: int = option(0, "how many seeds", minimum=0)
     first_seed: int = option(0, "the first of them", minimum=0)
+    k_skip: int = option(10, "control steps between requests there", minimum=1)
     command: str = option("", "what chose it")
 
 
 def shipped_path(folder: Path, kind: str) -> Path:
     return folder / f"{kind}.yaml"
+
+
+def decision_interval(spec: str, folder: Path) -> int | None:
+    """Control steps between the decisions of the speed policy `spec` beside a task policy whose shipped ones are in
+    `folder`; None if it does not mind, or is not there, which is refused where it is made. Raises CheckpointError.
+    """
+    kind, argument = split_spec(spec)
+    if kind == LEARNED:
+        learned = Path(argument) if argument else folder / LEARNED
+        return int(read_content(learned).get("k_skip", 0)) or None if learned.is_dir() else None
+    chosen = shipped_path(folder, kind)
+    return load(ShippedSpeed, chosen).k_skip if not argument and chosen.is_file() else None
 
 
 def read_shipped(kind: str, companion: Companion | None) -> ShippedSpeed:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ import pytest
 
 from speedtune_ros.cli import run as speedtune
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError, UnknownNameError
+from speedtune_ros.evaluation.arguments import add_arguments, config_of
 from speedtune_ros.evaluation.evaluate import EvaluationConfig, evaluate, summarise
 from speedtune_ros.evaluation.provenance import digest
 from speedtune_ros.evaluation.samples import EpisodeSample, SampleFile
@@ -230,3 +232,11 @@ def test_failures_are_charged_at_the_mean_speed_that_was_commanded() -> None:
     assert figure == pytest.approx(60.0 / (0.02 * (100 + nominal / 2.0)))
     assert phase.commanded_speed([EpisodeSample(2, 10, None)]) == 1.0  # samples that do not say
     assert EvaluationConfig(speed="constant:2.5").commanded_speed(samples) == 2.5
+
+
+@pytest.mark.parametrize(("typed", "k_skip"), [("", 10), ("--speed rainbow:{folder}", 20), ("--k-skip 5", 5)])
+def test_requests_are_as_far_apart_as_the_speed_policy_learned_them(typed: str, k_skip: int, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.json").write_text('{"k_skip": 20}')
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert config_of(parser.parse_args(typed.format(folder=tmp_path).split())).k_skip == k_skip

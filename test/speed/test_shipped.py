@@ -10,7 +10,7 @@ from speedtune_ros.config import load
 from speedtune_ros.errors import ConfigError
 from speedtune_ros.registry import CHECKPOINTS, make_policy, make_speed_policy
 from speedtune_ros.seeds import SELECTION, range_of
-from speedtune_ros.speed.shipped import ShippedSpeed, read_shipped, write_shipped
+from speedtune_ros.speed.shipped import ShippedSpeed, decision_interval, read_shipped, write_shipped
 from speedtune_ros.speed.speed_policy import Companion
 
 SHIPPED = sorted(path for kind in ("constant", "phase") for path in CHECKPOINTS.glob(f"*/*/*/{kind}.yaml"))
@@ -33,9 +33,19 @@ def test_the_expert_moves_cubes_by_its_own_table() -> None:
 
 
 def test_a_speed_survives_its_file_and_another_policy_has_none(tmp_path: Path) -> None:
-    speed = ShippedSpeed("3,1.5", 0.9, 2.5, 40, 9_000, "speedtune sweep --ship")
+    speed = ShippedSpeed("3,1.5", 0.9, 2.5, 40, 9_000, 20, "speedtune sweep --ship")
     write_shipped(tmp_path, "phase", speed)
     beside = Companion("tea_bag", "act", "act", shipped=tmp_path)
     assert read_shipped("phase", beside) == speed
+    assert decision_interval("phase", tmp_path) == 20
     with pytest.raises(ConfigError, match="constant: none is shipped for 'act' on task 'tea_bag', profile 'act'"):
         read_shipped("constant", beside)
+
+
+def test_a_learned_one_says_at_which_interval_it_decides(tmp_path: Path) -> None:
+    (tmp_path / "rainbow").mkdir()
+    (tmp_path / "rainbow" / "checkpoint.json").write_text('{"k_skip": 20}')
+    assert decision_interval("rainbow", tmp_path) == decision_interval(f"rainbow:{tmp_path / 'rainbow'}", Path()) == 20
+    # Those that do not mind, and those that are refused where they are made.
+    for spec in ("constant:2", "2", "phase:3,1", "phase", "rainbow:nowhere"):
+        assert decision_interval(spec, tmp_path) is None
