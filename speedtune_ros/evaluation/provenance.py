@@ -44,13 +44,14 @@ def speed_fingerprint(config: EvaluationConfig) -> str:
     Raises CheckpointError if the task policy's checkpoint is missing.
     """
     from speedtune_ros import registry
-    from speedtune_ros.speed.shipped import shipped_path
+    from speedtune_ros.speed.shipped import LEARNED, learned_argument, shipped_path
 
     kind, argument = split_spec(config.speed)
     if kind == "constant" or (kind == "phase" and argument):
         return ""
-    if argument:
-        return digest(Path(argument))
+    given = learned_argument(argument)[0] if kind == LEARNED else argument
+    if given:
+        return digest(Path(given))
     shipped = registry.shipped_speeds(config.policy, config.task, config.dynamics)
     table = shipped_path(shipped, kind)
     if kind != "phase":

@@ -21,6 +21,7 @@ from speedtune_ros.speed.network import NetworkConfig
 from speedtune_ros.speed.own_encoder import SmallImages
 from speedtune_ros.speed.projection import Projection, Unchanged
 from speedtune_ros.speed.rainbow import RainbowConfig
+from speedtune_ros.speed.shipped import learned_argument
 from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.speed.vision import PooledTokens
 
@@ -138,16 +139,22 @@ def feature_stack(card: SpeedCard, companion: Companion, projection: Projection 
 
 
 def make(argument: str, companion: Companion | None = None) -> LearnedSpeed:
-    """`rainbow`: the policy shipped for the task policy; `rainbow:PATH`: that of a folder. Raises CheckpointError."""
+    """`rainbow`: the policy shipped for the task policy; `rainbow:PATH`: that of a folder; either with a tolerance.
+
+    Raises ConfigError, CheckpointError.
+    """
     if companion is None:
         raise ConfigError("rainbow: a learned speed policy runs beside the task policy it was learned beside, got none")
-    folder = Path(argument) if argument else companion.shipped / KIND
-    if not argument and not folder.is_dir():
+    given, tolerance = learned_argument(argument)
+    folder = Path(given) if given else companion.shipped / KIND
+    if not given and not folder.is_dir():
         raise CheckpointError(
             f"no learned speed policy is shipped for task '{companion.task}', profile '{companion.profile}' and task "
             f"policy '{companion.policy}'; train one with `speedtune train speed` and name it as rainbow:PATH"
         )
-    return load(folder, companion)
+    policy = load(folder, companion)
+    policy.tolerance = tolerance
+    return policy
 
 
 def _agent(card: SpeedCard, features: FeatureStack) -> Rainbow:

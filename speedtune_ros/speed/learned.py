@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from speedtune_ros.speed.decider import Decider
 from speedtune_ros.speed.features import FeatureStack
 from speedtune_ros.speed.rainbow import Rainbow
@@ -14,6 +16,8 @@ from speedtune_ros.types import Query, SpeedChoice
 class LearnedSpeed(Decider):
     """Implements SpeedPolicy by the agent's best speed of the set `speeds`, or by what it would try.
 
+    tolerance: of all speeds whose value is at most so much below the best one's, the fastest is chosen, in units of the
+    reward (success pays 100). So one trained policy covers a stretch of the curve of success against speed.
     Raises ConfigError for an impossible set.
     """
 
@@ -29,6 +33,7 @@ class LearnedSpeed(Decider):
         super().__init__(agent, features, explore)
         self.cameras = dict(cameras)  # (height, width) of those it must be shown
         self.digest = ""  # of its checkpoint, if it has one
+        self.tolerance = 0.0
         self._speeds = checked_speeds(speeds)
         self._source = source or "rainbow"
 
@@ -36,6 +41,8 @@ class LearnedSpeed(Decider):
         """One choice for each slot's query, with the values of all speeds. Raises InvalidInputError."""
         choices = {}
         for slot, (action, values, features) in self.decide(queries).items():
+            if self.tolerance > 0.0 and not self.explore:
+                action = int(np.flatnonzero(values >= values.max() - self.tolerance)[-1])
             stamp_ns, speed = queries[slot].request.stamp_ns, self._speeds[action]
             self._features.chose(slot, speed)
             numbers = tuple(values.tolist()), self._source, tuple(features.tolist())

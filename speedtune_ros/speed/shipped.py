@@ -11,6 +11,7 @@ from speedtune_ros.errors import ConfigError
 from speedtune_ros.speed.speed_policy import Companion, split_spec
 
 LEARNED = "rainbow"
+TOLERANCE = "tolerance="
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,33 @@ def shipped_path(folder: Path, kind: str) -> Path:
     return folder / f"{kind}.yaml"
 
 
+def learned_argument(argument: str) -> tuple[str, float]:
+    """(folder, tolerance) of what follows `rainbow:`, as `runs/speed/a,tolerance=0.5`; either may be left out.
+
+    tolerance: how much value the policy gives up for speed (see LearnedSpeed). Raises ConfigError.
+    """
+    folder, found, text = argument.rpartition(TOLERANCE)
+    if not found:
+        return argument, 0.0
+    if folder and not folder.endswith(","):
+        return argument, 0.0  # a folder of that name
+    try:
+        tolerance = float(text)
+    except ValueError:
+        tolerance = float("nan")
+    if not 0.0 <= tolerance < float("inf"):
+        raise ConfigError(f"rainbow: tolerance: expected a number of at least 0, got '{text}'")
+    return folder.removesuffix(","), tolerance
+
+
 def decision_interval(spec: str, folder: Path) -> int | None:
     """Control steps between the decisions of the speed policy `spec` beside a task policy whose shipped ones are in
     `folder`; None if it does not mind, or is not there, which is refused where it is made. Raises CheckpointError.
     """
     kind, argument = split_spec(spec)
     if kind == LEARNED:
-        learned = Path(argument) if argument else folder / LEARNED
+        given, _ = learned_argument(argument)
+        learned = Path(given) if given else folder / LEARNED
         return int(read_content(learned).get("k_skip", 0)) or None if learned.is_dir() else None
     chosen = shipped_path(folder, kind)
     return load(ShippedSpeed, chosen).k_skip if not argument and chosen.is_file() else None

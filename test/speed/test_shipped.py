@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from speedtune_ros.aloha import NUM_JOINTS, start_pose
 from speedtune_ros.config import load
 from speedtune_ros.errors import ConfigError
 from speedtune_ros.registry import CHECKPOINTS, make_policy, make_speed_policy
 from speedtune_ros.seeds import SELECTION, range_of
-from speedtune_ros.speed.shipped import ShippedSpeed, decision_interval, read_shipped, write_shipped
+from speedtune_ros.speed.shipped import ShippedSpeed, decision_interval, learned_argument, read_shipped, write_shipped
 from speedtune_ros.speed.speed_policy import Companion
+from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState
 
 SHIPPED = sorted(path for kind in ("constant", "phase") for path in CHECKPOINTS.glob(f"*/*/*/{kind}.yaml"))
 
@@ -49,3 +52,23 @@ def test_a_learned_one_says_at_which_interval_it_decides(tmp_path: Path) -> None
     # Those that do not mind, and those that are refused where they are made.
     for spec in ("constant:2", "2", "phase:3,1", "phase", "rainbow:nowhere"):
         assert decision_interval(spec, tmp_path) is None
+
+
+def test_a_learned_one_may_be_told_to_give_up_value_for_speed() -> None:
+    assert learned_argument("") == ("", 0.0)
+    assert learned_argument("tolerance=0.5") == ("", 0.5)
+    assert learned_argument("runs/a,tolerance=2") == ("runs/a", 2.0)
+    assert learned_argument("runs/tolerance=2") == ("runs/tolerance=2", 0.0)
+    for text in ("-1", "nan", "inf", "fast"):
+        with pytest.raises(ConfigError, match=f"tolerance: expected a number of at least 0, got '{text}'"):
+            learned_argument(f"tolerance={text}")
+    beside = make_policy("expert", "tea_bag")
+    careful, hasty = (make_speed_policy(spec, beside, 10) for spec in ("rainbow", "rainbow:tolerance=1e6"))
+    still = Observation(RobotState(0, start_pose(), np.zeros(NUM_JOINTS)), {})
+    chosen = []
+    for policy in (careful, hasty):
+        policy.reset(Episode("a", "tea_bag"))
+        chosen.append(policy.choose({0: Query(still, InferenceRequest(0, 0))})[0])
+    assert chosen[0].values == chosen[1].values
+    assert chosen[0].speed == chosen[0].speeds[int(np.argmax(chosen[0].values))]
+    assert chosen[1].speed == chosen[1].speeds[-1]
