@@ -18,9 +18,8 @@ from speedtune_ros.launch_arguments import SWITCH as SWITCH
 from speedtune_ros.launch_arguments import Argument as Argument
 from speedtune_ros.launch_arguments import arguments as arguments
 from speedtune_ros.presets import Preset, read_preset, task_arguments
-from speedtune_ros.registry import make_speed_policy, policy_cameras, shipped_speeds
+from speedtune_ros.registry import make_speed_policy, policy_cameras, request_interval
 from speedtune_ros.share import share_path
-from speedtune_ros.speed.shipped import decision_interval
 from speedtune_ros.speed.speed_policy import split_spec
 
 
@@ -166,8 +165,8 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
     if values["teleop"] == "false":
         _check_policy(values)
         if not values["k_skip"]:
-            shipped = shipped_speeds(values["policy"], values["task"], values["dynamics"])
-            values["k_skip"] = str(decision_interval(values["speed"], shipped) or "")
+            interval = request_interval(values["speed"], values["policy"], values["task"], values["dynamics"])
+            values["k_skip"] = str(interval or "")
     if values["cameras"] == "auto":
         values["cameras"] = _seen(values, preset)
     return values

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # Shipped checkpoints lie in CHECKPOINTS/<task>/<profile>/<policy>.
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-REQUEST_INTERVAL = 10  # control steps, where no speed policy says otherwise
 SCRIPTED = ("expert", "rehearsal")  # policies without a checkpoint
 
 
@@ -112,14 +111,15 @@ def make_speed_policy(spec: str, policy: Policy | None = None, k_skip: int = 0) 
     return _named("speed policy", name, FACTORIES)(argument, companion(policy, k_skip) if policy else None)
 
 
-def request_interval(speed: str, policy: str, task: str, profile: str = "act") -> int:
-    """Control steps between requests: those that the speed policy `speed` was learned or chosen at, else 10.
+def request_interval(speed: str, policy: str, task: str, profile: str = "act") -> int | None:
+    """Control steps between requests that the speed policy `speed` was learned or chosen at; None if it does not mind.
 
     Raises UnknownNameError and CheckpointError for a task policy that is not there.
     """
     from speedtune_ros.speed.shipped import decision_interval
+    from speedtune_ros.speed.speed_policy import stands_alone
 
-    return decision_interval(speed, shipped_speeds(policy, task, profile)) or REQUEST_INTERVAL
+    return None if stands_alone(speed) else decision_interval(speed, shipped_speeds(policy, task, profile))
 
 
 def shipped_speeds(policy: str, task: str, profile: str = "act") -> Path:

@@ -65,8 +65,9 @@ def config_of(args: argparse.Namespace, **overrides: Any) -> EvaluationConfig:
     given = {name: getattr(args, name) for name in names if hasattr(args, name)}
     values = {**given, **overrides}
     if values.get("k_skip", 0) is None:
-        speed = values.get("speed", "constant:1")
-        values["k_skip"] = request_interval(speed, values["policy"], values["task"], values["dynamics"])
+        speed = values.get("speed", EvaluationConfig.speed)
+        interval = request_interval(speed, values["policy"], values["task"], values["dynamics"])
+        values["k_skip"] = interval or EvaluationConfig.k_skip
     return build(EvaluationConfig, values, "command line")
 
 

@@ -110,11 +110,10 @@ def _run_episodes(config: DemoConfig, client: EpisodeClient) -> list[str]:
 
 def _k_skip(config: DemoConfig) -> str:
     """That of the speed policies that mind it, as a launch argument: one graph runs all."""
-    from speedtune_ros.registry import shipped_speeds
-    from speedtune_ros.speed.shipped import decision_interval
+    from speedtune_ros.registry import request_interval
 
-    folder = shipped_speeds(config.policy, config.task)
-    found = sorted(set(filter(None, (decision_interval(speed, folder) for speed in config.speeds))))
+    intervals = (request_interval(speed, config.policy, config.task) for speed in config.speeds)
+    found = sorted(set(filter(None, intervals)))
     if len(found) > 1:
         raise ConfigError(f"speeds: expected speed policies of one k_skip, got {', '.join(map(str, found))}")
     return str(*found)

@@ -44,18 +44,15 @@ def speed_fingerprint(config: EvaluationConfig) -> str:
     Raises CheckpointError if the task policy's checkpoint is missing.
     """
     from speedtune_ros import registry
-    from speedtune_ros.speed.shipped import LEARNED, learned_argument, shipped_path
+    from speedtune_ros.speed.shipped import LEARNED, learned_folder, shipped_path
 
     kind, argument = split_spec(config.speed)
     if kind == "constant" or (kind == "phase" and argument):
         return ""
-    given = learned_argument(argument)[0] if kind == LEARNED else argument
-    if given:
-        return digest(Path(given))
     shipped = registry.shipped_speeds(config.policy, config.task, config.dynamics)
+    if kind == LEARNED:
+        return digest(learned_folder(argument, shipped))
     table = shipped_path(shipped, kind)
-    if kind != "phase":
-        return digest(shipped / kind)
     return hashlib.sha256(table.read_bytes()).hexdigest()[:16] if table.is_file() else ""
 
 

@@ -21,14 +21,13 @@ from speedtune_ros.speed.network import NetworkConfig
 from speedtune_ros.speed.own_encoder import SmallImages
 from speedtune_ros.speed.projection import Projection, Unchanged
 from speedtune_ros.speed.rainbow import RainbowConfig
-from speedtune_ros.speed.shipped import learned_argument
+from speedtune_ros.speed.shipped import LEARNED, learned_argument, learned_folder
 from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.speed.vision import PooledTokens
 
 if TYPE_CHECKING:
     from speedtune_ros.speed.rainbow import Rainbow
 
-KIND = "rainbow"
 REQUIRED = {"speed_policy", "task", "profile", "policy", "k_skip", "speeds", "features", "scale", "network", "bounds"}
 _PROJECTION = "projection."
 
@@ -59,7 +58,7 @@ class SpeedCard:
     figures: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     package_version: str = ""
-    speed_policy: str = KIND
+    speed_policy: str = LEARNED
 
 
 def write_speed_checkpoint(
@@ -98,7 +97,7 @@ def load(folder: str | Path, companion: Companion) -> LearnedSpeed:
     except (ConfigError, RuntimeError) as error:
         raise CheckpointError(f"{folder}: the weights do not fit the network: {error}") from error
     cameras = companion.cameras if features.config.images else {}
-    policy = LearnedSpeed(agent, features, card.speeds, source=KIND, cameras=cameras)
+    policy = LearnedSpeed(agent, features, card.speeds, source=LEARNED, cameras=cameras)
     policy.guide = _guide(card)
     policy.digest = str(content.get("hash", ""))
     return policy
@@ -146,7 +145,7 @@ def make(argument: str, companion: Companion | None = None) -> LearnedSpeed:
     if companion is None:
         raise ConfigError("rainbow: a learned speed policy runs beside the task policy it was learned beside, got none")
     given, tolerance = learned_argument(argument)
-    folder = Path(given) if given else companion.shipped / KIND
+    folder = learned_folder(argument, companion.shipped)
     if not given and not folder.is_dir():
         raise CheckpointError(
             f"no learned speed policy is shipped for task '{companion.task}', profile '{companion.profile}' and task "
@@ -166,8 +165,8 @@ def _agent(card: SpeedCard, features: FeatureStack) -> Rainbow:
 
 
 def _card(content: dict[str, Any], folder: str | Path) -> SpeedCard:
-    if content.get("speed_policy", KIND) != KIND:
-        raise UnknownNameError("learned speed policy", content["speed_policy"], [KIND])
+    if content.get("speed_policy", LEARNED) != LEARNED:
+        raise UnknownNameError("learned speed policy", content["speed_policy"], [LEARNED])
     check_required(folder, content, REQUIRED)
     known = {item.name for item in fields(SpeedCard)}
     values = {key: value for key, value in content.items() if key in known}

@@ -74,6 +74,10 @@ class Decider(ABC):
     def choose(self, queries: Mapping[int, Query]) -> dict[int, SpeedChoice]:
         """One choice of speed for each slot's query, as a SpeedPolicy makes it."""
 
+    def settle(self, action: int, values: np.ndarray) -> int:
+        """The action that is taken where the agent, or its guide, chose `action` from `values` (A,)."""
+        return action
+
     def decide(self, queries: Mapping[int, Query]) -> dict[int, Decision]:
         """One decision for each slot's query, as one batch. Raises InvalidInputError."""
         states = self._features.observe(queries)
@@ -83,7 +87,10 @@ class Decider(ABC):
         if self.explore and self.guide is not None:
             guided = self.guide.actions(queries)
             actions = np.array([guided.get(slot, action) for slot, action in zip(queries, actions)])
-        decided = {slot: Decision(int(actions[i]), values[i], states[slot][-1]) for i, slot in enumerate(queries)}
+        decided = {
+            slot: Decision(self.settle(int(actions[i]), values[i]), values[i], states[slot][-1])
+            for i, slot in enumerate(queries)
+        }
         for slot, decision in decided.items():
             record = self._records[slot]
             record.features.append(decision.features)

@@ -37,12 +37,16 @@ class LearnedSpeed(Decider):
         self._speeds = checked_speeds(speeds)
         self._source = source or "rainbow"
 
+    def settle(self, action: int, values: np.ndarray) -> int:
+        """The fastest speed within the tolerance."""
+        if self.tolerance > 0.0 and not self.explore:
+            return int(np.flatnonzero(values >= values.max() - self.tolerance)[-1])
+        return action
+
     def choose(self, queries: Mapping[int, Query]) -> dict[int, SpeedChoice]:
         """One choice for each slot's query, with the values of all speeds. Raises InvalidInputError."""
         choices = {}
         for slot, (action, values, features) in self.decide(queries).items():
-            if self.tolerance > 0.0 and not self.explore:
-                action = int(np.flatnonzero(values >= values.max() - self.tolerance)[-1])
             stamp_ns, speed = queries[slot].request.stamp_ns, self._speeds[action]
             self._features.chose(slot, speed)
             numbers = tuple(values.tolist()), self._source, tuple(features.tolist())

@@ -50,14 +50,19 @@ def learned_argument(argument: str) -> tuple[str, float]:
     return folder.removesuffix(","), tolerance
 
 
+def learned_folder(argument: str, shipped: Path) -> Path:
+    """Where the policy of `rainbow:argument` is; without a folder, the one among those `shipped` for a task policy."""
+    given, _ = learned_argument(argument)
+    return Path(given) if given else shipped / LEARNED
+
+
 def decision_interval(spec: str, folder: Path) -> int | None:
     """Control steps between the decisions of the speed policy `spec` beside a task policy whose shipped ones are in
     `folder`; None if it does not mind, or is not there, which is refused where it is made. Raises CheckpointError.
     """
     kind, argument = split_spec(spec)
     if kind == LEARNED:
-        given, _ = learned_argument(argument)
-        learned = Path(given) if given else folder / LEARNED
+        learned = learned_folder(argument, folder)
         return int(read_content(learned).get("k_skip", 0)) or None if learned.is_dir() else None
     chosen = shipped_path(folder, kind)
     return load(ShippedSpeed, chosen).k_skip if not argument and chosen.is_file() else None

@@ -135,6 +135,15 @@ def test_a_person_judges_by_keys_says_when_and_stops(live, client, said, keys):
     assert any(line.startswith("STOP: holding") for line in said)
 
 
+def test_at_a_latched_stop_nobody_attends_there_is_no_episode(live, client, said):
+    graph = live(ScriptedLabels())
+    client.call(Trigger, "driver/stop")
+    with pytest.raises(SpeedtuneError, match="the episode did not take place: "):
+        graph.run(9006, "constant:3", EpisodeLimits(1.0))
+    assert any("no episode: " in line for line in said)
+    assert client.call(Trigger, "driver/clear_stop").success
+
+
 def test_a_graph_of_another_policy_is_refused_with_both_names(live):
     graph = live(ServiceLabels())
     with pytest.raises(ConfigError, match="task_policy.policy 'expert', expected 'act'"):

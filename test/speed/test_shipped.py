@@ -65,10 +65,11 @@ def test_a_learned_one_may_be_told_to_give_up_value_for_speed() -> None:
     beside = make_policy("expert", "tea_bag")
     careful, hasty = (make_speed_policy(spec, beside, 10) for spec in ("rainbow", "rainbow:tolerance=1e6"))
     still = Observation(RobotState(0, start_pose(), np.zeros(NUM_JOINTS)), {})
-    chosen = []
+    chosen, episode = [], Episode("a", "tea_bag")
     for policy in (careful, hasty):
-        policy.reset(Episode("a", "tea_bag"))
+        policy.reset(episode)
         chosen.append(policy.choose({0: Query(still, InferenceRequest(0, 0))})[0])
     assert chosen[0].values == chosen[1].values
     assert chosen[0].speed == chosen[0].speeds[int(np.argmax(chosen[0].values))]
     assert chosen[1].speed == chosen[1].speeds[-1]
+    assert hasty.decisions(episode).actions.tolist() == [len(chosen[1].speeds) - 1]  # what was done
