@@ -12,13 +12,13 @@ from typing import Any
 
 from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation.arguments import Bar, add_arguments, compared, config_of
-from speedtune_ros.evaluation.baselines import choose, phase_specs, ship
+from speedtune_ros.evaluation.baselines import choose, phase_specs, ship, tolerance_specs
 from speedtune_ros.evaluation.evaluate import evaluate
-from speedtune_ros.evaluation.sweep import parse_speeds, sweep
+from speedtune_ros.evaluation.sweep import parse_speeds, parse_tolerances, sweep
 from speedtune_ros.live.arguments import LIVE_EPISODES, LIVE_SPEEDS, add_live_arguments
 from speedtune_ros.seeds import parse_seeds, warning
 
-HELP = "measure success against constant speeds or phase tables: CSV, JSON, a picture; continues where interrupted"
+HELP = "measure success against speeds, phase tables or tolerances: CSV, JSON, a picture; continues where interrupted"
 CELLS = ("success_rate", "realised_speed_mean", "acceleration", "demo_speedup", "successes_per_minute")
 HEADER = f"{'speed':<26} {'success':>8} {'Wilson 95 %':>15} {'realised':>9} {'accel.':>7} {'demo':>6} {'per min':>8}"
 
@@ -30,14 +30,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     words = "constant speeds: first:last:step, or a list as 1,1.5,3 (default: 1.0:4.5:0.5; the paper's 1.0:4.5:0.1)"
     parser.add_argument("--speeds", metavar="SPEEDS", help=words)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: under runs/sweep)")
-    words = "keep the fastest that has 95 %% of the success at 1x where `--speed phase` and the demonstration find it"
+    words = "keep the fastest that has 95 %% of the success at 1x where `--speed` and the demonstration find it"
     parser.add_argument("--ship", action="store_true", help=words)
     group = parser.add_argument_group("phase tables, all combinations of these speeds, instead of constant ones")
     group.add_argument("--fast", metavar="SPEEDS", help="of free motion")
     group.add_argument("--slow", metavar="SPEEDS", help="while a gripper moves on something")
     group.add_argument("--open", metavar="SPEEDS", help="while a gripper is open (default: as fast)")
     group.add_argument("--holding", metavar="SPEEDS", help="while a gripper holds something (default: as fast)")
-
+    group = parser.add_argument_group("a learned speed policy, instead of constant speeds")
+    words = "how much value it gives up for speed, as of rainbow:tolerance=0.5 (success pays 100)"
+    group.add_argument("--tolerances", metavar="VALUES", help=words)
+    words = "its folder (default: the one shipped for the task policy, which --ship gives the tolerance)"
+    group.add_argument("--learned", type=Path, metavar="DIR", help=words)
     add_live_arguments(parser)
     parser.set_defaults(episodes=None)  # fewer where a person judges them
 
@@ -65,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         if warning(seeds):
             print(f"note: {warning(seeds)}")
         print(f"written to {folder}: sweep.csv, sweep.json, sweep.png")
-        if args.fast or args.ship:
+        if args.fast or args.tolerances or args.ship:
             _report_choice(rows, args.ship)
     return 0
 
@@ -77,6 +81,12 @@ def speeds_of(args: argparse.Namespace) -> list[str]:
     """The speed policies asked for. Raises ConfigError."""
     if args.ship and args.no_baselines:
         raise ConfigError("--ship: what is shipped is chosen by its acceleration; leave --no-baselines out")
+    if args.learned and (args.ship or not args.tolerances):
+        raise ConfigError("--learned: expected --tolerances with it, and no --ship, which is for the shipped policy")
+    if args.tolerances and (args.fast or args.speeds):
+        raise ConfigError("--tolerances: expected neither --speeds nor --fast with it")
+    if args.tolerances:
+        return tolerance_specs(parse_tolerances(args.tolerances), args.learned)
     if not args.fast:
         given = [name for name in ("slow", "open", "holding") if getattr(args, name)]
         if given:

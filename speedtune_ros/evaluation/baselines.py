@@ -1,4 +1,4 @@
-"""Phase tables to try, and which of several speeds to ship: simple baselines deserve their best setting."""
+"""Phase tables and tolerances to try, and which of several speeds to ship: baselines deserve their best setting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from speedtune_ros.errors import DataError
-from speedtune_ros.speed.shipped import ShippedSpeed, write_shipped
+from speedtune_ros.speed.shipped import LEARNED, TOLERANCE, ShippedSpeed, write_shipped
 
 KEEP = 0.95  # least share of the success at demonstrated speed that what is shipped must keep
 
@@ -26,6 +26,11 @@ def phase_specs(
     return specs
 
 
+def tolerance_specs(tolerances: Sequence[float], learned: Path | None = None) -> list[str]:
+    """`rainbow:[PATH,]tolerance=V` for all tolerances."""
+    return [f"{LEARNED}:{f'{learned},' if learned else ''}{TOLERANCE}{value:g}" for value in tolerances]
+
+
 def choose(rows: Sequence[Mapping[str, Any]], keep: float = KEEP) -> Mapping[str, Any] | None:
     """The fastest of the evaluations that keeps `keep` of the success at demonstrated speed; None if none does."""
     kept = [row for row in rows if row["acceleration"] and row["success_rate"] >= keep * demonstrated_success(row)]
@@ -41,8 +46,8 @@ def demonstrated_success(row: Mapping[str, Any]) -> float:
 
 
 def ship(row: Mapping[str, Any], command: str) -> Path:
-    """Write the speed of an evaluation where `--speed phase` and the demonstration find it; the file."""
-    from speedtune_ros.registry import CHECKPOINTS
+    """Write the speed of an evaluation where `--speed phase` or `rainbow` and the demonstration find it; the file."""
+    from speedtune_ros.registry import shipped_speeds
 
     kind, _, argument = row["speed"].partition(":")
     speed = ShippedSpeed(
@@ -54,4 +59,4 @@ def ship(row: Mapping[str, Any], command: str) -> Path:
         k_skip=row["config"]["k_skip"],
         command=command,
     )
-    return write_shipped(CHECKPOINTS / row["task"] / row["dynamics"] / Path(row["policy"]).name, kind, speed)
+    return write_shipped(shipped_speeds(row["policy"], row["task"], row["dynamics"]), kind, speed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.sweep import parse_speeds
 
@@ -23,12 +21,12 @@ def choose_speeds(policy: str, task: str, profile: str = "act") -> tuple[tuple[s
 
     What is not shipped is replaced: the learned speed by the phase table, either by constant speeds.
     """
-    from speedtune_ros.registry import CHECKPOINTS
+    from speedtune_ros.registry import shipped_speeds
     from speedtune_ros.speed.shipped import read_shipped, shipped_path
     from speedtune_ros.speed.speed_policy import Companion
 
-    folder = CHECKPOINTS / task / profile / Path(policy).name
-    beside = Companion(task, profile, Path(policy).name, shipped=folder)
+    folder = shipped_speeds(policy, task, profile)
+    beside = Companion(task, profile, folder.name, shipped=folder)
     found = shipped_path(folder, "constant").is_file()
     best = [f"constant:{read_shipped('constant', beside).argument}"] if found else []
     words = f"the best constant speed ({best[0]})" if best else "constant speeds, for no best one is shipped"

@@ -44,14 +44,15 @@ def speed_fingerprint(config: EvaluationConfig) -> str:
     Raises CheckpointError if the task policy's checkpoint is missing.
     """
     from speedtune_ros import registry
-    from speedtune_ros.speed.shipped import LEARNED, learned_folder, shipped_path
+    from speedtune_ros.speed.shipped import LEARNED, find_learned, shipped_path
 
     kind, argument = split_spec(config.speed)
     if kind == "constant" or (kind == "phase" and argument):
         return ""
     shipped = registry.shipped_speeds(config.policy, config.task, config.dynamics)
     if kind == LEARNED:
-        return digest(learned_folder(argument, shipped))
+        folder, tolerance = find_learned(argument, shipped)
+        return digest(folder) + (f",tolerance={tolerance:g}" if tolerance and not argument else "")
     table = shipped_path(shipped, kind)
     return hashlib.sha256(table.read_bytes()).hexdigest()[:16] if table.is_file() else ""
 

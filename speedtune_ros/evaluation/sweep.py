@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,31 @@ COLUMNS = (
 
 
 def parse_speeds(text: str) -> list[float]:
-    """`1.0:4.5:0.5` (first, last, step; last included) or `1,2,3.5`, all above 0."""
+    """`1.0:4.5:0.5` (first, last, step; last included) or `1,2,3.5`, all above 0. Raises ConfigError."""
+    speeds = _numbers(text, "speeds")
+    if not all(0.0 < speed < float("inf") for speed in speeds):
+        raise ConfigError(f"speeds: expected finite numbers above 0, got '{text}'")
+    return speeds
+
+
+def parse_tolerances(text: str) -> list[float]:
+    """The same for tolerances of a learned speed policy, of which 0 is one. Raises ConfigError."""
+    tolerances = _numbers(text, "tolerances")
+    if not all(0.0 <= value < float("inf") for value in tolerances):
+        raise ConfigError(f"tolerances: expected finite numbers of at least 0, got '{text}'")
+    return tolerances
+
+
+def _numbers(text: str, what: str) -> list[float]:
     try:
         parts = [float(part) for part in text.replace(":", ",").split(",")]
     except ValueError as error:
-        raise ConfigError(f"speeds: expected numbers as 1.0:4.5:0.5 or 1,2,3, got '{text}'") from error
+        raise ConfigError(f"{what}: expected numbers as 1.0:4.5:0.5 or 1,2,3, got '{text}'") from error
     if ":" in text:
         if len(parts) != 3 or parts[2] <= 0.0 or parts[1] < parts[0]:
-            raise ConfigError(f"speeds: expected first:last:step with step above 0 and last >= first, got '{text}'")
+            raise ConfigError(f"{what}: expected first:last:step with step above 0 and last >= first, got '{text}'")
         first, last, step = parts
         parts = [round(first + i * step, 9) for i in range(int((last - first) / step + 1e-9) + 1)]
-    if not all(0.0 < speed < float("inf") for speed in parts):
-        raise ConfigError(f"speeds: expected finite numbers above 0, got '{text}'")
     return parts
 
 
@@ -54,7 +68,7 @@ def sweep(
     rows: list[dict[str, Any]] = []
     for spec in specs:
         config = make_config(speed=spec)
-        rows.append(run(config, path=folder / f"{config.speed.replace(':', '-')}.json"))
+        rows.append(run(config, path=folder / f"{re.sub('[:/]', '-', config.speed)}.json"))
         write(rows, folder)
     return rows
 

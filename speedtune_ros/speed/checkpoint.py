@@ -21,7 +21,7 @@ from speedtune_ros.speed.network import NetworkConfig
 from speedtune_ros.speed.own_encoder import SmallImages
 from speedtune_ros.speed.projection import Projection, Unchanged
 from speedtune_ros.speed.rainbow import RainbowConfig
-from speedtune_ros.speed.shipped import LEARNED, learned_argument, learned_folder
+from speedtune_ros.speed.shipped import LEARNED, find_learned
 from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.speed.vision import PooledTokens
 
@@ -144,9 +144,8 @@ def make(argument: str, companion: Companion | None = None) -> LearnedSpeed:
     """
     if companion is None:
         raise ConfigError("rainbow: a learned speed policy runs beside the task policy it was learned beside, got none")
-    given, tolerance = learned_argument(argument)
-    folder = learned_folder(argument, companion.shipped)
-    if not given and not folder.is_dir():
+    folder, tolerance = find_learned(argument, companion.shipped)
+    if folder == companion.shipped / LEARNED and not folder.is_dir():
         raise CheckpointError(
             f"no learned speed policy is shipped for task '{companion.task}', profile '{companion.profile}' and task "
             f"policy '{companion.policy}'; train one with `speedtune train speed` and name it as rainbow:PATH"

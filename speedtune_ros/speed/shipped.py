@@ -1,4 +1,4 @@
-"""Speeds that a task policy ships with: the best constant one, the phase table, and what each was chosen by."""
+"""Speeds that a task policy ships with: the best constant one, the phase table, the learned one's tolerance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOLERANCE = "tolerance="
 class ShippedSpeed:
     """In `<kind>.yaml` of the task policy's folder."""
 
-    argument: str = option("", "what follows the colon, as 3 of constant:3")
+    argument: str = option("", "what follows the colon, as 3 of constant:3, or tolerance=0.5 of the learned one")
     success_rate: float = option(0.0, "on the seeds it was chosen on", minimum=0.0, maximum=1.0)
     acceleration: float = option(0.0, "on these seeds", minimum=0.0)
     episodes: int = option(0, "how many seeds", minimum=0)
@@ -31,11 +31,20 @@ def shipped_path(folder: Path, kind: str) -> Path:
     return folder / f"{kind}.yaml"
 
 
-def learned_argument(argument: str) -> tuple[str, float]:
-    """(folder, tolerance) of what follows `rainbow:`, as `runs/speed/a,tolerance=0.5`; either may be left out.
+def find_learned(argument: str, shipped: Path) -> tuple[Path, float]:
+    """(folder, tolerance) of the policy `rainbow:argument`, as `runs/speed/a,tolerance=0.5`; either may be left out.
 
-    tolerance: how much value the policy gives up for speed (see LearnedSpeed). Raises ConfigError.
+    Without a folder it is the one among those `shipped` for a task policy; without any argument it has the tolerance it
+    ships with. tolerance: how much value it gives up for speed (see LearnedSpeed). Raises ConfigError.
     """
+    chosen = shipped_path(shipped, LEARNED)
+    if not argument and chosen.is_file():
+        argument = load(ShippedSpeed, chosen).argument
+    given, tolerance = _split_learned(argument)
+    return Path(given) if given else shipped / LEARNED, tolerance
+
+
+def _split_learned(argument: str) -> tuple[str, float]:
     folder, found, text = argument.rpartition(TOLERANCE)
     if not found:
         return argument, 0.0
@@ -50,19 +59,13 @@ def learned_argument(argument: str) -> tuple[str, float]:
     return folder.removesuffix(","), tolerance
 
 
-def learned_folder(argument: str, shipped: Path) -> Path:
-    """Where the policy of `rainbow:argument` is; without a folder, the one among those `shipped` for a task policy."""
-    given, _ = learned_argument(argument)
-    return Path(given) if given else shipped / LEARNED
-
-
 def decision_interval(spec: str, folder: Path) -> int | None:
     """Control steps between the decisions of the speed policy `spec` beside a task policy whose shipped ones are in
     `folder`; None if it does not mind, or is not there, which is refused where it is made. Raises CheckpointError.
     """
     kind, argument = split_spec(spec)
     if kind == LEARNED:
-        learned = learned_folder(argument, folder)
+        learned, _ = find_learned(argument, folder)
         return int(read_content(learned).get("k_skip", 0)) or None if learned.is_dir() else None
     chosen = shipped_path(folder, kind)
     return load(ShippedSpeed, chosen).k_skip if not argument and chosen.is_file() else None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +17,8 @@ from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation.evaluate import evaluate
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.sweep import parse_speeds, sweep
-from speedtune_ros.speed.shipped import ShippedSpeed
+from speedtune_ros.registry import CHECKPOINTS
+from speedtune_ros.speed.shipped import ShippedSpeed, write_shipped
 
 
 @pytest.mark.parametrize(
@@ -107,9 +109,40 @@ def test_phase_tables_are_swept_and_one_is_shipped(tmp_path: Path, monkeypatch: 
         speedtune(["eval", *common, "--task", "insertion", "--speed", "phase", "--json", str(file)])
 
 
+def test_tolerances_of_a_learned_speed_are_swept_and_one_is_shipped(tmp_path: Path, monkeypatch) -> None:
+    learned = CHECKPOINTS / "tea_bag" / "act" / "expert" / "rainbow"
+    shipped = tmp_path / "shipped" / "tea_bag" / "act" / "expert"
+    shutil.copytree(learned, shipped / "rainbow")
+    monkeypatch.setattr("speedtune_ros.registry.CHECKPOINTS", tmp_path / "shipped")
+    common = ["--task", "tea_bag", "--policy", "expert", "--episodes", "1", "--seed", "9000", "--workers", "1"]
+    common += ["--slots", "1", "--baselines", str(tmp_path / "baselines")]
+    assert speedtune(["sweep", *common, "--tolerances", "0,0.5", "--ship", "--out", str(tmp_path / "own")]) == 0
+    rows = json.loads((tmp_path / "own" / "sweep.json").read_text())["evaluations"]
+    assert [row["speed"] for row in rows] == ["rainbow:tolerance=0", "rainbow:tolerance=0.5"]
+    chosen = load(ShippedSpeed, shipped / "rainbow.yaml")
+    best = max(rows, key=lambda row: row["acceleration"])
+    assert (f"rainbow:{chosen.argument}", chosen.acceleration) == (best["speed"], best["acceleration"])
+    # `rainbow` is that one now, and its samples are not those of another tolerance.
+    file = tmp_path / "a.json"
+    assert speedtune(["eval", *common, "--speed", "rainbow", "--json", str(file)]) == 0
+    assert json.loads(file.read_text())["acceleration"] == best["acceleration"]
+    write_shipped(shipped, "rainbow", ShippedSpeed("tolerance=2"))
+    with pytest.raises(ConfigError, match="holds another evaluation"):
+        speedtune(["eval", *common, "--speed", "rainbow", "--json", str(file)])
+    # One that is not shipped is swept by its folder.
+    other = ["--tolerances", "1", "--learned", str(learned), "--out", str(tmp_path / "other")]
+    assert speedtune(["sweep", *common, *other]) == 0
+    (row,) = json.loads((tmp_path / "other" / "sweep.json").read_text())["evaluations"]
+    assert row["speed"] == f"rainbow:{learned},tolerance=1"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--tolerances", "0,-1"], "tolerances: expected finite numbers of at least 0, got '0,-1'"),
+        (["--tolerances", "1", "--speeds", "2"], "expected neither --speeds nor --fast"),
+        (["--tolerances", "1", "--learned", "runs/a", "--ship"], "no --ship, which is for the shipped policy"),
+        (["--learned", "runs/a"], "expected --tolerances with it"),
         (["--slow", "2"], "expected --fast as well"),
         (["--fast", "2"], "expected --fast and --slow"),
         (["--fast", "2", "--slow", "2"], "expected a slow speed below a fast one"),

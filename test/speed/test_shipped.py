@@ -12,17 +12,20 @@ from speedtune_ros.config import load
 from speedtune_ros.errors import ConfigError
 from speedtune_ros.registry import CHECKPOINTS, make_policy, make_speed_policy
 from speedtune_ros.seeds import SELECTION, range_of
-from speedtune_ros.speed.shipped import ShippedSpeed, decision_interval, learned_argument, read_shipped, write_shipped
+from speedtune_ros.speed.shipped import ShippedSpeed, decision_interval, find_learned, read_shipped, write_shipped
 from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState
 
-SHIPPED = sorted(path for kind in ("constant", "phase") for path in CHECKPOINTS.glob(f"*/*/*/{kind}.yaml"))
+SHIPPED = sorted(path for kind in ("constant", "phase", "rainbow") for path in CHECKPOINTS.glob(f"*/*/*/{kind}.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(CHECKPOINTS)))
 def test_what_is_shipped_runs_and_was_chosen_on_selection_seeds(path: Path) -> None:
     speed = load(ShippedSpeed, path)
-    make_speed_policy(f"{path.stem}:{speed.argument}")
+    task, _, policy = path.parent.relative_to(CHECKPOINTS).parts
+    made = make_speed_policy(f"{path.stem}:{speed.argument}", make_policy(policy, task), speed.k_skip)
+    if path.stem == "rainbow":  # and without saying so
+        assert make_speed_policy("rainbow", make_policy(policy, task), speed.k_skip).tolerance == made.tolerance > 0.0
     assert range_of(speed.first_seed) == range_of(speed.first_seed + speed.episodes - 1) == SELECTION
     assert speed.success_rate > 0.5 and speed.acceleration > 1.5
     assert "speedtune sweep" in speed.command and "--ship" in speed.command
@@ -54,16 +57,21 @@ def test_a_learned_one_says_at_which_interval_it_decides(tmp_path: Path) -> None
         assert decision_interval(spec, tmp_path) is None
 
 
-def test_a_learned_one_may_be_told_to_give_up_value_for_speed() -> None:
-    assert learned_argument("") == ("", 0.0)
-    assert learned_argument("tolerance=0.5") == ("", 0.5)
-    assert learned_argument("runs/a,tolerance=2") == ("runs/a", 2.0)
-    assert learned_argument("runs/tolerance=2") == ("runs/tolerance=2", 0.0)
+def test_a_learned_one_may_be_told_to_give_up_value_for_speed(tmp_path: Path) -> None:
+    shipped = tmp_path / "rainbow"
+    assert find_learned("", tmp_path) == (shipped, 0.0)
+    assert find_learned("tolerance=0.5", tmp_path) == (shipped, 0.5)
+    assert find_learned("runs/a,tolerance=2", tmp_path) == (Path("runs/a"), 2.0)
+    assert find_learned("runs/tolerance=2", tmp_path) == (Path("runs/tolerance=2"), 0.0)
+    write_shipped(tmp_path, "rainbow", ShippedSpeed("tolerance=0.35"))
+    assert find_learned("", tmp_path) == (shipped, 0.35)
+    assert find_learned("tolerance=0", tmp_path) == (shipped, 0.0)  # what is asked for goes before what is shipped
+    assert find_learned("runs/a", tmp_path) == (Path("runs/a"), 0.0)
     for text in ("-1", "nan", "inf", "fast"):
         with pytest.raises(ConfigError, match=f"tolerance: expected a number of at least 0, got '{text}'"):
-            learned_argument(f"tolerance={text}")
+            find_learned(f"tolerance={text}", tmp_path)
     beside = make_policy("expert", "tea_bag")
-    careful, hasty = (make_speed_policy(spec, beside, 10) for spec in ("rainbow", "rainbow:tolerance=1e6"))
+    careful, hasty = (make_speed_policy(spec, beside, 10) for spec in ("rainbow:tolerance=0", "rainbow:tolerance=1e6"))
     still = Observation(RobotState(0, start_pose(), np.zeros(NUM_JOINTS)), {})
     chosen, episode = [], Episode("a", "tea_bag")
     for policy in (careful, hasty):
