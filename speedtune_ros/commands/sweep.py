@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--open", metavar="SPEEDS", help="while a gripper is open (default: as fast)")
     group.add_argument("--holding", metavar="SPEEDS", help="while a gripper holds something (default: as fast)")
     group = parser.add_argument_group("a learned speed policy, instead of constant speeds")
-    words = "how much value it gives up for speed, as of rainbow:tolerance=0.5 (success pays 100)"
+    words = "value it gives up for speed, or below 0 for caution, as --tolerances=-0.5,0,0.5 (success pays 100)"
     group.add_argument("--tolerances", metavar="VALUES", help=words)
     words = "its folder (default: the one shipped for the task policy, which --ship gives the tolerance)"
     group.add_argument("--learned", type=Path, metavar="DIR", help=words)

@@ -20,8 +20,8 @@ class EvaluationConfig(ExecutionConfig):
 
     speed: str = option(
         "constant:1",
-        "speed policy: constant:2, phase or phase:3,1.5, rainbow or rainbow:PATH (,tolerance=V prefers speed); a plain "
-        "number is a constant speed",
+        "speed policy: constant:2, phase or phase:3,1.5, rainbow or rainbow:PATH (,tolerance=V prefers speed, -V "
+        "caution); a plain number is a constant speed",
     )
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,10 +38,10 @@ def parse_speeds(text: str) -> list[float]:
 
 
 def parse_tolerances(text: str) -> list[float]:
-    """The same for tolerances of a learned speed policy, of which 0 is one. Raises ConfigError."""
+    """The same for tolerances of a learned speed policy, of either sign. Raises ConfigError."""
     tolerances = _numbers(text, "tolerances")
-    if not all(0.0 <= value < float("inf") for value in tolerances):
-        raise ConfigError(f"tolerances: expected finite numbers of at least 0, got '{text}'")
+    if not all(math.isfinite(value) for value in tolerances):
+        raise ConfigError(f"tolerances: expected finite numbers, got '{text}'")
     return tolerances
 
 

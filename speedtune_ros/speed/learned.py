@@ -16,8 +16,9 @@ from speedtune_ros.types import Query, SpeedChoice
 class LearnedSpeed(Decider):
     """Implements SpeedPolicy by the agent's best speed of the set `speeds`, or by what it would try.
 
-    tolerance: of all speeds whose value is at most so much below the best one's, the fastest is chosen, in units of the
-    reward (success pays 100). So one trained policy covers a stretch of the curve of success against speed.
+    tolerance: of all speeds whose value is at most so much below the best one's, the fastest is chosen, or the slowest
+    if it is negative; in units of the reward (success pays 100). So one trained policy covers a stretch of the curve of
+    success against speed.
     Raises ConfigError for an impossible set.
     """
 
@@ -38,10 +39,11 @@ class LearnedSpeed(Decider):
         self._source = source or "rainbow"
 
     def settle(self, action: int, values: np.ndarray) -> int:
-        """The fastest speed within the tolerance."""
-        if self.tolerance > 0.0 and not self.explore:
-            return int(np.flatnonzero(values >= values.max() - self.tolerance)[-1])
-        return action
+        """The fastest or slowest speed within the tolerance."""
+        if self.tolerance == 0.0 or self.explore:
+            return action
+        within = np.flatnonzero(values >= values.max() - abs(self.tolerance))
+        return int(within[-1 if self.tolerance > 0.0 else 0])
 
     def choose(self, queries: Mapping[int, Query]) -> dict[int, SpeedChoice]:
         """One choice for each slot's query, with the values of all speeds. Raises InvalidInputError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def find_learned(argument: str, shipped: Path) -> tuple[Path, float]:
     """(folder, tolerance) of the policy `rainbow:argument`, as `runs/speed/a,tolerance=0.5`; either may be left out.
 
     Without a folder it is the one among those `shipped` for a task policy; without any argument it has the tolerance it
-    ships with. tolerance: how much value it gives up for speed (see LearnedSpeed). Raises ConfigError.
+    ships with. tolerance: how much value it gives up for speed, or for caution if negative (see LearnedSpeed).
+    Raises ConfigError.
     """
     chosen = shipped_path(shipped, LEARNED)
     if not argument and chosen.is_file():
@@ -54,8 +56,8 @@ def _split_learned(argument: str) -> tuple[str, float]:
         tolerance = float(text)
     except ValueError:
         tolerance = float("nan")
-    if not 0.0 <= tolerance < float("inf"):
-        raise ConfigError(f"rainbow: tolerance: expected a number of at least 0, got '{text}'")
+    if not math.isfinite(tolerance):
+        raise ConfigError(f"rainbow: tolerance: expected a finite number, got '{text}'")
     return folder.removesuffix(","), tolerance
 
 

@@ -139,7 +139,7 @@ def test_tolerances_of_a_learned_speed_are_swept_and_one_is_shipped(tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--tolerances", "0,-1"], "tolerances: expected finite numbers of at least 0, got '0,-1'"),
+        (["--tolerances", "0,inf"], "tolerances: expected finite numbers, got '0,inf'"),
         (["--tolerances", "1", "--speeds", "2"], "expected neither --speeds nor --fast"),
         (["--tolerances", "1", "--learned", "runs/a", "--ship"], "no --ship, which is for the shipped policy"),
         (["--learned", "runs/a"], "expected --tolerances with it"),

@@ -25,7 +25,7 @@ def test_what_is_shipped_runs_and_was_chosen_on_selection_seeds(path: Path) -> N
     task, _, policy = path.parent.relative_to(CHECKPOINTS).parts
     made = make_speed_policy(f"{path.stem}:{speed.argument}", make_policy(policy, task), speed.k_skip)
     if path.stem == "rainbow":  # and without saying so
-        assert make_speed_policy("rainbow", make_policy(policy, task), speed.k_skip).tolerance == made.tolerance > 0.0
+        assert make_speed_policy("rainbow", make_policy(policy, task), speed.k_skip).tolerance == made.tolerance != 0.0
     assert range_of(speed.first_seed) == range_of(speed.first_seed + speed.episodes - 1) == SELECTION
     assert speed.success_rate > 0.5 and speed.acceleration > 1.5
     assert "speedtune sweep" in speed.command and "--ship" in speed.command
@@ -57,7 +57,7 @@ def test_a_learned_one_says_at_which_interval_it_decides(tmp_path: Path) -> None
         assert decision_interval(spec, tmp_path) is None
 
 
-def test_a_learned_one_may_be_told_to_give_up_value_for_speed(tmp_path: Path) -> None:
+def test_a_learned_one_may_be_told_to_give_up_value_for_speed_or_caution(tmp_path: Path) -> None:
     shipped = tmp_path / "rainbow"
     assert find_learned("", tmp_path) == (shipped, 0.0)
     assert find_learned("tolerance=0.5", tmp_path) == (shipped, 0.5)
@@ -67,17 +67,18 @@ def test_a_learned_one_may_be_told_to_give_up_value_for_speed(tmp_path: Path) ->
     assert find_learned("", tmp_path) == (shipped, 0.35)
     assert find_learned("tolerance=0", tmp_path) == (shipped, 0.0)  # what is asked for goes before what is shipped
     assert find_learned("runs/a", tmp_path) == (Path("runs/a"), 0.0)
-    for text in ("-1", "nan", "inf", "fast"):
-        with pytest.raises(ConfigError, match=f"tolerance: expected a number of at least 0, got '{text}'"):
+    assert find_learned("tolerance=-0.5", tmp_path) == (shipped, -0.5)
+    for text in ("nan", "inf", "fast"):
+        with pytest.raises(ConfigError, match=f"tolerance: expected a finite number, got '{text}'"):
             find_learned(f"tolerance={text}", tmp_path)
     beside = make_policy("expert", "tea_bag")
-    careful, hasty = (make_speed_policy(spec, beside, 10) for spec in ("rainbow:tolerance=0", "rainbow:tolerance=1e6"))
+    policies = [make_speed_policy(f"rainbow:tolerance={text}", beside, 10) for text in ("0", "1e6", "-1e6")]
     still = Observation(RobotState(0, start_pose(), np.zeros(NUM_JOINTS)), {})
     chosen, episode = [], Episode("a", "tea_bag")
-    for policy in (careful, hasty):
+    for policy in policies:
         policy.reset(episode)
         chosen.append(policy.choose({0: Query(still, InferenceRequest(0, 0))})[0])
-    assert chosen[0].values == chosen[1].values
+    assert chosen[0].values == chosen[1].values == chosen[2].values
     assert chosen[0].speed == chosen[0].speeds[int(np.argmax(chosen[0].values))]
-    assert chosen[1].speed == chosen[1].speeds[-1]
-    assert hasty.decisions(episode).actions.tolist() == [len(chosen[1].speeds) - 1]  # what was done
+    assert [chosen[1].speed, chosen[2].speed] == [chosen[1].speeds[-1], chosen[1].speeds[0]]
+    assert policies[1].decisions(episode).actions.tolist() == [len(chosen[1].speeds) - 1]  # what was done
