@@ -12,7 +12,7 @@ from typing import Any
 
 from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation.arguments import Bar, add_arguments, compared, config_of
-from speedtune_ros.evaluation.baselines import choose, phase_specs, ship, tolerance_specs
+from speedtune_ros.evaluation.baselines import KEEP, choose, phase_specs, ship, tolerance_specs
 from speedtune_ros.evaluation.evaluate import evaluate
 from speedtune_ros.evaluation.sweep import parse_speeds, parse_tolerances, sweep
 from speedtune_ros.live.arguments import LIVE_EPISODES, LIVE_SPEEDS, add_live_arguments
@@ -30,8 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     words = "constant speeds: first:last:step, or a list as 1,1.5,3 (default: 1.0:4.5:0.5; the paper's 1.0:4.5:0.1)"
     parser.add_argument("--speeds", metavar="SPEEDS", help=words)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: under runs/sweep)")
-    words = "keep the fastest that has 95 %% of the success at 1x where `--speed` and the demonstration find it"
+    words = "keep the fastest that is as sure as --keep asks where `--speed` and the demonstration find it"
     parser.add_argument("--ship", action="store_true", help=words)
+    words = f"least share of the success at 1x (default: {KEEP})"
+    parser.add_argument("--keep", type=float, default=KEEP, metavar="SHARE", help=words)
     group = parser.add_argument_group("phase tables, all combinations of these speeds, instead of constant ones")
     group.add_argument("--fast", metavar="SPEEDS", help="of free motion")
     group.add_argument("--slow", metavar="SPEEDS", help="while a gripper moves on something")
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"note: {warning(seeds)}")
         print(f"written to {folder}: sweep.csv, sweep.json, sweep.png")
         if args.fast or args.tolerances or args.ship:
-            _report_choice(rows, args.ship)
+            _report_choice(rows, args.keep, args.ship)
     return 0
 
 
@@ -79,6 +81,8 @@ WAYS = ("workers", "slots", "progress", "baselines", "store")
 
 def speeds_of(args: argparse.Namespace) -> list[str]:
     """The speed policies asked for. Raises ConfigError."""
+    if not 0.0 < args.keep <= 1.0:
+        raise ConfigError(f"--keep: expected a share above 0 and at most 1, got {args.keep}")
     if args.ship and args.no_baselines:
         raise ConfigError("--ship: what is shipped is chosen by its acceleration; leave --no-baselines out")
     if args.learned and (args.ship or not args.tolerances):
@@ -118,14 +122,14 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}" if value <= 1.0 else f"{value:.2f}"
 
 
-def _report_choice(rows: Sequence[dict[str, Any]], shipped: bool) -> None:
+def _report_choice(rows: Sequence[dict[str, Any]], keep: float, shipped: bool) -> None:
     if not rows[0]["baseline_samples"]:
         return
-    chosen = choose(rows)
+    chosen = choose(rows, keep)
     if chosen is None:
-        print("none keeps 95 % of the success at 1x")
+        print(f"none keeps {keep:.1%} of the success at 1x")
         return
     words = f"success {chosen['success_rate']:.3f}, acceleration {chosen['acceleration']:.2f}"
-    print(f"fastest that keeps 95 % of the success at 1x: {chosen['speed']} ({words})")
+    print(f"fastest that keeps {keep:.1%} of the success at 1x: {chosen['speed']} ({words})")
     if shipped:
         print(f"written to {ship(chosen, 'speedtune ' + shlex.join(sys.argv[1:]))}")

@@ -10,7 +10,7 @@ from typing import Any
 from speedtune_ros.errors import DataError
 from speedtune_ros.speed.shipped import LEARNED, TOLERANCE, ShippedSpeed, write_shipped
 
-KEEP = 0.95  # least share of the success at demonstrated speed that what is shipped must keep
+KEEP = 0.95  # least share of the success at demonstrated speed that what is shipped must keep, unless told otherwise
 
 
 def phase_specs(

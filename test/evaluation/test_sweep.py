@@ -143,6 +143,7 @@ def test_tolerances_of_a_learned_speed_are_swept_and_one_is_shipped(tmp_path: Pa
         (["--tolerances", "1", "--speeds", "2"], "expected neither --speeds nor --fast"),
         (["--tolerances", "1", "--learned", "runs/a", "--ship"], "no --ship, which is for the shipped policy"),
         (["--learned", "runs/a"], "expected --tolerances with it"),
+        (["--keep", "0"], "--keep: expected a share above 0 and at most 1, got 0.0"),
         (["--slow", "2"], "expected --fast as well"),
         (["--fast", "2"], "expected --fast and --slow"),
         (["--fast", "2", "--slow", "2"], "expected a slow speed below a fast one"),
