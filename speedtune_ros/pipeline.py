@@ -43,17 +43,26 @@ class PipelineConfig:
     frame_every: int = option(4, "control ticks between these frames", minimum=1)
 
 
+def make_scheduler(simulation: Simulation, config: PipelineConfig) -> ChunkScheduler:
+    """For one simulation's limits and lag."""
+    retimer = make_retimer(config.retimer, config.retiming, simulation.limits.velocity)
+    return ChunkScheduler(retimer, config.scheduler, simulation.profile.lag)
+
+
+def demonstrated_steps(simulation: Simulation, config: PipelineConfig) -> float:
+    """Control steps an episode may take at demonstrated speed, where `time_limit_steps` does not say."""
+    return (simulation.task.episode_steps + config.margin_steps) * make_scheduler(simulation, config).stretch
+
+
 class _Slot:
     """One simulation with its own scheduler and driver, running one episode at a time."""
 
     def __init__(self, simulation: Simulation, config: PipelineConfig) -> None:
         self.simulation = simulation
         self._config = config
-        limits, lag = simulation.limits, simulation.profile.lag
-        retimer = make_retimer(config.retimer, config.retiming, limits.velocity)
-        self._scheduler = ChunkScheduler(retimer, config.scheduler, lag)
-        self._driver = Driver(limits, simulation.initial_command)
-        self._nominal = (simulation.task.episode_steps + config.margin_steps) * self._scheduler.stretch
+        self._scheduler = make_scheduler(simulation, config)
+        self._driver = Driver(simulation.limits, simulation.initial_command)
+        self._nominal = demonstrated_steps(simulation, config)
         self._slowest = 1.0
         self._progress = 0.0
         self._recorder: Recorder | None = None

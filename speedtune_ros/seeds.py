@@ -53,13 +53,14 @@ def parse_seeds(first: int, episodes: int) -> list[int]:
 
 
 def describe(seeds: Sequence[int]) -> dict[str, Any]:
-    """What a result says of its `seeds`: which, what they are for, whether that is held out, and all ranges."""
+    """What a result says of its `seeds`: which, what they are for, whether nothing was trained or chosen on them, and
+    all ranges."""
     purposes = sorted({range_of(seed).purpose for seed in seeds})
     return {
         "first": min(seeds),
         "last": max(seeds),
         "purpose": " and ".join(purposes),
-        "held_out": not {DEMONSTRATIONS.purpose, SPEED_TRAINING.purpose} & set(purposes),
+        "held_out": purposes == [EVALUATION.purpose],
         "ranges": [[found.purpose, found.first, found.last] for found in RANGES],
     }
 

@@ -42,7 +42,7 @@ def test_bad_or_mixed_seeds_are_refused(first: int, episodes: int, words: str) -
     ("first", "purpose", "held_out", "words"),
     [
         (5, "demonstrations", False, "policies may have been trained on them"),
-        (9_000, "selection", True, "settings were chosen on them"),
+        (9_000, "selection", False, "settings were chosen on them"),
         (200_000_000, "speed training", False, "policies may have been trained on them"),
         (100_000, "evaluation", True, ""),
     ],

@@ -15,7 +15,7 @@ from speedtune_ros.evaluation.arguments import Bar, add_arguments, compared, con
 from speedtune_ros.evaluation.baselines import KEEP, choose, phase_specs, ship, tolerance_specs
 from speedtune_ros.evaluation.evaluate import evaluate
 from speedtune_ros.evaluation.sweep import parse_speeds, parse_tolerances, sweep
-from speedtune_ros.live.arguments import LIVE_EPISODES, LIVE_SPEEDS, add_live_arguments
+from speedtune_ros.live.arguments import LIVE_EPISODES, LIVE_SPEEDS, add_live_arguments, refuse_without_live
 from speedtune_ros.seeds import parse_seeds, warning
 
 HELP = "measure success against speeds, phase tables or tolerances: CSV, JSON, a picture; continues where interrupted"
@@ -51,6 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     episodes = args.episodes or (LIVE_EPISODES if args.live else 50)
     specs, seeds = speeds_of(args), parse_seeds(args.seed, episodes)
+    if not args.live:
+        refuse_without_live(args)
     tasks = args.task.split(",")
     for task in tasks:
         config_of(args, task=task)  # refused before anything runs

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speedtune_ros.live.arguments import add_live_arguments
+from speedtune_ros.live.arguments import add_live_arguments, refuse_without_live
 from speedtune_ros.presets import preset_names, preset_path
 
 HELP = "train a task policy from demonstrations, or a speed policy for one"
@@ -102,6 +102,7 @@ def _train_speed(args: argparse.Namespace) -> int:
         print(f"{last['episodes']} episodes, {last['decisions']} decisions" if last else "no episode was learned from")
         print(f"run it with --speed rainbow:{args.out / 'latest'}; curves in {args.out / 'curves.png'}")
         return 0
+    refuse_without_live(args)
     last = train_speed(config, args.out, _command(), args.resume, True, 60.0 * args.minutes, args.threads or 0)
     print("\n".join(describe(last)))
     print(f"the best policy is in {args.out}: run it with --speed rainbow:{args.out}")

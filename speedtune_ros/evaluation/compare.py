@@ -10,7 +10,8 @@ from speedtune_ros.evaluation.paper import paper_figure
 from speedtune_ros.evaluation.results import Row, kind
 
 RATES = ("success_rate", "wilson_low", "wilson_high")
-SAME = ("task", "policy", "dynamics")
+# What must be the same for the speed alone to differ.
+SAME = ("task", "policy", "checkpoint", "dynamics", "k_skip", "retimer", "inference", "latency", "handover", "ensemble")
 TITLES = ("task", "policy", "speed", "success", "acceleration", "per minute")
 BESIDE = ("constant, same acceleration", "phase table, same acceleration", "SpeedTuning")
 
@@ -18,20 +19,22 @@ BESIDE = ("constant, same acceleration", "phase table, same acceleration", "Spee
 def compare(row: Row, others: Sequence[Row]) -> dict[str, Any]:
     """The figures of `row` and, of the same task policy, what constant speeds and phase tables reach beside it.
 
-    others: evaluations, those of other tasks or policies left out. Raises DataError if no constant speed is left.
+    others: evaluations, those that differ in more than the speed left out (`SAME`). Raises DataError if no constant
+    speed is left.
     """
-    own = [other for other in others if all(other.get(key) == row.get(key) for key in SAME)]
+    own = [other for other in others if _setting(other) == _setting(row)]
     constant = [other for other in own if kind(other) == "constant"]
     if not constant:
-        what = ", ".join(f"{key} {row.get(key)}" for key in SAME)
+        what = ", ".join(f"{key} {value}" for key, value in _setting(row).items())
         raise DataError(f"compare: expected a sweep over constant speeds of {what}, got none")
     tables = [other for other in own if kind(other) == "phase"]
     paper = paper_figure(row["policy"], row["task"])
-    keys = (*SAME, "speed", "episodes", "seed", *RATES, "acceleration", "demo_speedup", "successes_per_minute")
+    keys = ("speed", "episodes", "seed", *RATES, "acceleration", "demo_speedup", "successes_per_minute")
     return {
+        **_setting(row),
         **{key: row.get(key) for key in keys},
         "seeds": row.get("seeds"),
-        "constant": at_acceleration(constant, row["acceleration"]),
+        "constant": at_acceleration(frontier(constant), row["acceleration"]),
         "phase": at_acceleration(frontier(tables), row["acceleration"]),
         "paper": None if paper is None else paper._asdict(),
         "bar_held": None if paper is None else _held(row, paper.speed, paper.success_rate),
@@ -82,6 +85,11 @@ def markdown(compared: Sequence[Mapping[str, Any]]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _setting(row: Row) -> dict[str, Any]:
+    found = {**row.get("config", {}), **row}
+    return {key: found[key] for key in SAME if key in found}
 
 
 def _beats(other: Row, row: Row) -> bool:

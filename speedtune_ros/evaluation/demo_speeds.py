@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from speedtune_ros.config import load
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.sweep import parse_speeds
 
@@ -14,6 +15,15 @@ def parse_specs(text: str) -> tuple[str, ...]:
     if any(letter.isalpha() for letter in text):
         return tuple(EvaluationConfig(speed=word).speed for word in text.split())
     return tuple(f"constant:{speed:g}" for speed in parse_speeds(text))
+
+
+def best_constant_interval(policy: str, task: str, profile: str = "act") -> list[int]:
+    """Control steps between requests at which the shipped best constant speed was chosen; empty if none is shipped."""
+    from speedtune_ros.registry import shipped_speeds
+    from speedtune_ros.speed.shipped import ShippedSpeed, shipped_path
+
+    path = shipped_path(shipped_speeds(policy, task, profile), "constant")
+    return [load(ShippedSpeed, path).k_skip] if path.is_file() else []
 
 
 def choose_speeds(policy: str, task: str, profile: str = "act") -> tuple[tuple[str, ...], str]:

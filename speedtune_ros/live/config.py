@@ -17,4 +17,6 @@ class LiveConfig:
     checkpoint_decisions: int = option(
         200, "decisions between saved states; what came later is learned again", minimum=1
     )
-    first_seed: int = option(SPEED_TRAINING.first, "of the first episode's scene; each takes the next", minimum=0)
+    first_seed: int = option(
+        SPEED_TRAINING.first, "of the first episode's scene; each takes the next", minimum=SPEED_TRAINING.first
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -100,14 +100,22 @@ def executed(episode: LiveEpisode, since_ns: int | None = None) -> np.ndarray:
     return np.array([episode.speeds[int(stamps[index])] for index in heard])
 
 
-def decisions(episode: LiveEpisode) -> Decisions:
-    """What the speed policy saw and chose until the episode's end. Raises DataError if it does not say."""
+def decisions(episode: LiveEpisode, speeds: Sequence[float], size: int) -> Decisions:
+    """What the speed policy saw, `size` numbers, and chose from `speeds` until the episode's end.
+
+    Raises DataError if it does not say, or is another one than the learner's.
+    """
     choices = [choice for choice in episode.choices if choice.stamp_ns < episode.end_ns]
-    silent = next((choice for choice in choices if not choice.features or choice.speed not in choice.speeds), None)
-    if silent is not None:
-        raise DataError(
-            f"episode '{episode.id}': speed policy '{silent.source}' does not tell what it saw: not learned?"
-        )
+    for choice in choices:
+        if not choice.features or choice.speed not in choice.speeds:
+            raise DataError(
+                f"episode '{episode.id}': speed policy '{choice.source}' does not tell what it saw: not learned?"
+            )
+        if len(choice.features) != size or not np.allclose(choice.speeds, speeds):
+            raise DataError(
+                f"episode '{episode.id}': expected {size} features and speeds {list(speeds)}, as the learner's policy "
+                f"has them, got {len(choice.features)} and {list(choice.speeds)} from '{choice.source}'"
+            )
     if not choices:
         raise DataError(f"episode '{episode.id}': no choice of a speed was heard")
     return Decisions(

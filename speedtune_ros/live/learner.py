@@ -23,6 +23,7 @@ from speedtune_ros.types import InferenceRequest, Observation, Query, RobotState
 
 C = TypeVar("C", bound=LearnerConfig)
 MARGIN = 50  # control steps beyond the task's own, as in simulation
+WORST = -1.0  # verdict of a person
 
 
 def allowed(config: C, limit: float) -> C:
@@ -50,14 +51,14 @@ class LearnerFactory:
 
     def make(self, projection: Projection | None) -> SpeedLearner:
         """One that has learned nothing. Raises ConfigError."""
-        limits = LearnerLimits(round(self._limits.time / CONTROL_DT), self._limits.progress)
+        limits = LearnerLimits(round(self._limits.time / CONTROL_DT), self._limits.progress, worst=WORST)
         return SpeedLearner(self._config, self._beside, limits, self._info.horizon * self._info.dt, projection)
 
     @property
     def sees(self) -> bool:
         """Whether it sees images through the task policy's encoder, and so needs a projection."""
-        own = self._config.agent.network.encoder.shape
-        return self._config.features.images and self._beside.see is not None and bool(self._info.cameras) and not own
+        frozen = self._config.vision.encoder == "task_policy"
+        return self._config.features.images and self._beside.see is not None and bool(self._info.cameras) and frozen
 
     def calibrate(self, graph: Graph, folder: Path, first_seed: int, say: Callable[[str], None]) -> Projection:
         """The projection from what the encoder gives on first episodes, which need no verdict: nothing is learned.

@@ -7,6 +7,7 @@ it may sit on another machine, and all that it learns from is on the wire, so th
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -101,10 +102,10 @@ class LiveTraining:
         if resume:
             self._say(f"resumed: {len(self._journal)} episodes, {len(self._journal) - learned} of them learned again")
 
-    def run(self) -> dict[str, Any]:
-        """Learn until there are enough episodes or the operator quits; the log's last line."""
-        discarded = 0
-        while len(self._journal) < self._live.episodes:
+    def run(self, seconds: float = math.inf) -> dict[str, Any]:
+        """Learn until there are enough episodes, the operator quits or `seconds` are over; the log's last line."""
+        discarded, end = 0, time.monotonic() + seconds
+        while len(self._journal) < self._live.episodes and time.monotonic() < end:
             self._push()
             episode = self._graph.run(self._seed, "", self._limits)
             if episode is None:
@@ -139,7 +140,7 @@ class LiveTraining:
             self._say(f"episode {episode.seed}: no verdict ({episode.reason}): discarded")
             return None
         try:
-            made = decisions(episode)
+            made = decisions(episode, self._learner.config.speeds, self._learner.policy.size)
             speeds = executed(episode, int(made.stamps[0]))
         except DataError as error:
             self._say(f"{error}: discarded")

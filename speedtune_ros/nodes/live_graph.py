@@ -123,7 +123,7 @@ class LiveGraph:
             status = self._log.status
             if status is not None and status.episode_id == episode.id and status.labelled:
                 return float(status.label)
-            if self._said.discarded or self._said.quitting or time.monotonic() > end:
+            if self._said.discarded or time.monotonic() > end:
                 return None
             verdict = self._labels.judge(episode)
             if verdict is not None:

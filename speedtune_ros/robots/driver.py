@@ -200,7 +200,8 @@ class Driver:
             return DriverState.HOLDING, 0.0
         self._faults = ()
         self._progress, self._sequence = setpoint.progress, trajectory.sequence
-        return DriverState.TRACKING if setpoint.speed > 0.0 else DriverState.HOLDING, setpoint.speed
+        state_now = DriverState.TRACKING if setpoint.speed > 0.0 else DriverState.HOLDING
+        return state_now, setpoint.speed * guarded.share  # what the guard held back was not executed
 
     def _refusal(self, detail: str) -> InvalidInputError:
         self._refused_trajectories += 1

@@ -26,11 +26,13 @@ class GuardConfig:
 
 
 class Guarded(NamedTuple):
-    """The command to send (14,), whether it was saturated, and why the target was refused ("" if it was not)."""
+    """The command to send (14,), whether it was saturated, why the target was refused ("" if it was not), and which
+    share of the targets' own motion a velocity limit lets through: 1, or less for the joint it holds back most."""
 
     command: np.ndarray
     saturated: bool
     refusal: str
+    share: float = 1.0
 
 
 class MotionGuard:
@@ -53,7 +55,8 @@ class MotionGuard:
         self._upper = np.asarray(limits.upper, float)
         self._step = np.asarray(limits.velocity, float) * dt
         self._most = self._step * (1.0 + _ROUNDING)
-        self._limited = bool(np.isfinite(self._step).any())
+        self._finite = np.isfinite(self._step)
+        self._limited = bool(self._finite.any())
         # bounds that no infinite target is inside of
         largest = np.finfo(float).max
         self._low, self._high = np.maximum(self._lower, -largest), np.minimum(self._upper, largest)
@@ -63,7 +66,7 @@ class MotionGuard:
     def reset(self, position: np.ndarray) -> None:
         """The arms rest at position (14,): the next step starts from there; a fault is forgotten."""
         position = checked("guard start", position, (NUM_JOINTS,))
-        self._last = np.clip(position, self._lower, self._upper)
+        self._last = self._target = np.clip(position, self._lower, self._upper)
         self._streak = 0
 
     @property
@@ -86,18 +89,27 @@ class MotionGuard:
             command = np.minimum(np.maximum(target, self._lower), self._upper)
             clipped = bool((command[_GRIPPERS] != target[_GRIPPERS]).any())
         step = command - self._last
-        fast = self._limited and bool((np.abs(step) > self._most).any())
+        fast, share = self._limited and bool((np.abs(step) > self._most).any()), 1.0
         if fast:
+            aim = np.array(command, float)
+            share, self._target = self._share(aim - self._target), aim
             command = self._last + np.minimum(np.maximum(step, -self._step), self._step)
         self._streak = self._streak + 1 if fast else 0
         self.saturated += clipped or fast
         self._last = np.array(command, float)  # a copy: the caller may reuse its buffer
-        return Guarded(self._last, clipped or fast, "")
+        if not fast:
+            self._target = self._last
+        return Guarded(self._last, clipped or fast, "", share)
 
     def refuse(self, reason: str) -> Guarded:
         """Count a refusal and hold."""
         self.refused += 1
         return Guarded(self._last, False, reason)
+
+    def _share(self, asked: np.ndarray) -> float:
+        """How much of a step (14,) of the targets the velocity limits let through."""
+        most = self._step[self._finite]
+        return float((most / np.maximum(np.abs(asked)[self._finite], most)).min())
 
     def _inside(self, target: np.ndarray) -> bool:
         """Whether the target is 14 finite values inside the limits, as nearly all are."""

@@ -58,6 +58,11 @@ class Decider(ABC):
     def agent(self) -> Rainbow:
         return self._agent
 
+    @property
+    def size(self) -> int:
+        """F, how many numbers a decision sees."""
+        return self._features.size
+
     def try_out(self, seed: int) -> None:
         """Explore from now on, as training does, in a way that follows from `seed`."""
         self.explore = True

@@ -18,6 +18,7 @@ import numpy as np
 from speedtune_ros import __version__
 from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS
 from speedtune_ros.config import option, to_dict
+from speedtune_ros.errors import InvalidInputError
 from speedtune_ros.speed import rainbow
 from speedtune_ros.speed.checkpoint import SpeedCard, feature_stack, write_speed_checkpoint
 from speedtune_ros.speed.decider import Decider, Decisions
@@ -59,10 +60,14 @@ class LearnerConfig:
 
 @dataclass(frozen=True)
 class EpisodeLimits:
-    """When an episode ends without success: `steps`, control steps; `progress` [s] of demonstration, 0: at any."""
+    """When an episode ends without success: `steps`, control steps; `progress` [s] of demonstration, 0: at any.
+
+    worst: the least outcome it can have: 0, a failure, or down to -1 where a person judges.
+    """
 
     steps: int
     progress: float = 0.0
+    worst: float = 0.0
 
 
 class SpeedLearner:
@@ -101,6 +106,7 @@ class SpeedLearner:
         InvalidInputError that names the decision with a NaN.
         """
         starts = (decisions.stamps - decisions.stamps[0]) // CONTROL_DT_NS
+        _check_executed(speeds, starts, name)
         count = int(np.searchsorted(starts, len(speeds)))  # nothing came of a decision at the very end
         reward = self.config.reward
         rewards = episode_rewards(reward, speeds, starts[:count], outcome >= 1.0, left)
@@ -177,7 +183,17 @@ class SpeedLearner:
         if limits.progress and config.reward.kind == "speed" and config.reward.beta >= 1.0:
             # v**beta summed over a given progress is largest at the highest speed throughout.
             steps = min(steps, math.ceil(limits.progress / CONTROL_DT / config.speeds[-1]) + config.k_skip)
-        return value_bounds(config.reward, config.speeds, config.k_skip, config.agent.discount, steps)
+        low, high = value_bounds(config.reward, config.speeds, config.k_skip, config.agent.discount, steps)
+        return low + config.reward.success * limits.worst, high
+
+
+def _check_executed(speeds: np.ndarray, starts: np.ndarray, name: str) -> None:
+    """Raises InvalidInputError that names the decision that began last before a speed that is no speed."""
+    bad = np.flatnonzero(~(np.isfinite(speeds) & (np.asarray(speeds) >= 0.0)))
+    if len(bad):
+        decision = int(np.searchsorted(starts, bad[0], side="right")) - 1
+        where = f"episode '{name}', decision {decision}, control step {bad[0]}"
+        raise InvalidInputError(f"{where}: executed speed {speeds[bad[0]]}, expected a finite number of at least 0")
 
 
 def with_own_encoder(config: LearnerConfig, cameras: Mapping[str, tuple[int, int]]) -> LearnerConfig:

@@ -11,7 +11,7 @@ import numpy as np
 
 from speedtune_ros.aloha import CONTROL_DT
 from speedtune_ros.from_scratch import TargetPolicy
-from speedtune_ros.pipeline import Pipeline, PipelineConfig
+from speedtune_ros.pipeline import Pipeline, PipelineConfig, demonstrated_steps
 from speedtune_ros.pipeline_trace import EpisodeResult
 from speedtune_ros.policies.policy import Policy
 from speedtune_ros.registry import companion, make_policy, make_simulation, make_speed_policy, make_task
@@ -48,7 +48,7 @@ class SpeedRollout:
         self._simulations = [make_simulation(task, config.dynamics, cameras) for _ in range(config.slots)]
         settings = config.pipeline(workers=threads or len(os.sched_getaffinity(0)))
         # Below demonstrated speed an episode needs more time, and its limit is part of what is learned.
-        nominal = (task.episode_steps + settings.margin_steps) / min(config.speeds[0], 1.0)
+        nominal = demonstrated_steps(self._simulations[0], settings) / min(config.speeds[0], 1.0)
         self._evaluating = dataclasses.replace(settings, time_limit_steps=round(nominal))
         given_up = config.give_up * task.episode_steps * CONTROL_DT
         self._training = dataclasses.replace(self._evaluating, progress_limit=given_up)
@@ -72,15 +72,15 @@ class SpeedRollout:
     def evaluate(self, seeds: Sequence[int]) -> list[EpisodeResult]:
         """The policy as it is, at its best, as `speedtune eval` would run it."""
         self.learner.policy.explore = False
-        with self.watch.measure("evaluation"):
-            return self.run(self.learner.policy, seeds)
+        return self.run(self.learner.policy, seeds)
 
     def run(self, policy: SpeedPolicy | str, seeds: Sequence[int]) -> list[EpisodeResult]:
         """Any speed policy on the scenes of `seeds`."""
         policy = make_speed_policy(policy) if isinstance(policy, str) else policy
         task = self._policy.info.task
         episodes = (Episode(f"{task}-{seed}", task, seed) for seed in seeds)
-        return list(self._run(self._evaluating, policy, episodes))
+        with self.watch.measure("evaluation", whole=True):
+            return list(self._run(self._evaluating, policy, episodes))
 
     def close(self) -> None:
         for simulation in self._simulations:
@@ -109,7 +109,7 @@ class SpeedRollout:
     def _calibrate(self, config: TrainSpeedConfig, episodes: Iterable[Episode]) -> Projection | None:
         """What is kept of the image encoder's output, from what it gives on first episodes at all speeds."""
         beside = companion(self._policy, config.k_skip)
-        frozen = config.features.images and config.vision.encoder == "task_policy"
+        frozen = config.features.images and config.vision.encoder == "task_policy" and config.chooses == "speeds"
         if not frozen or beside.see is None or not beside.cameras:
             return None
         looker = _Looker(

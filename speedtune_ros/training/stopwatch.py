@@ -15,13 +15,20 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._whole = False
 
     @contextmanager
-    def measure(self, part: str) -> Iterator[None]:
+    def measure(self, part: str, whole: bool = False) -> Iterator[None]:
+        """whole: what is measured inside it, in any thread, is not counted besides."""
+        if self._whole:
+            yield
+            return
         began = time.perf_counter()
+        self._whole = whole
         try:
             yield
         finally:
+            self._whole = False
             self.seconds[part] += time.perf_counter() - began
 
     def attach(self, owner: Any, method: str, part: str) -> None:

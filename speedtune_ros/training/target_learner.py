@@ -9,6 +9,7 @@ from typing import Any
 
 from speedtune_ros import from_scratch
 from speedtune_ros.config import to_dict
+from speedtune_ros.errors import ConfigError
 from speedtune_ros.from_scratch import FromScratchConfig, TargetPolicy
 from speedtune_ros.speed.projection import Projection
 from speedtune_ros.speed.speed_policy import Companion
@@ -18,7 +19,8 @@ from speedtune_ros.training.speed_learner import EpisodeLimits, LearnerConfig, S
 class TargetLearner(SpeedLearner):
     """Learns joint targets; of the task policy `companion` it has the task, the profile and the cameras.
 
-    All is executed at demonstrated speed, so V has no part in it, and no episode is guided.
+    All is executed at demonstrated speed, so V has no part in it, and no episode is guided. No task policy's encoder
+    is there to be shared: raises ConfigError where images are to be seen through one.
     """
 
     policy: TargetPolicy
@@ -31,6 +33,11 @@ class TargetLearner(SpeedLearner):
         chunk_length: float,
         projection: Projection | None = None,
     ) -> None:
+        if config.features.images and companion.cameras and config.vision.encoder != "own":
+            raise ConfigError(
+                f"vision.encoder: expected 'own' (or features.images false) where joint targets are learned from "
+                f"scratch, got '{config.vision.encoder}'"
+            )
         super().__init__(dataclasses.replace(config, speeds=(1.0,)), companion, limits, chunk_length)
 
     def write(

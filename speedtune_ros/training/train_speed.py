@@ -146,11 +146,10 @@ class SpeedTrainer:
         self._draw(row)
         words = f"{self.config.task}, {Path(self.config.policy).name}"
         learning_figure(self.log.rows, words).savefig(self.out / "curves.png", dpi=150)
-        success, fast = figures["success_rate"], figures["acceleration"] or 0.0
-        score = [min(success, self.config.floor), fast]
+        reached = score(figures, self.config.floor)
         self._write(self.out / "latest", row)
-        if score > self._best:
-            self._best = score
+        if reached > self._best:
+            self._best = reached
             self._write(self.out, row)
 
     def _draw(self, row: Mapping[str, Any]) -> None:
@@ -209,6 +208,11 @@ def train_speed(
                 bar.write(describe(trainer.log.rows[-1])[0])
     trainer.rollout.close()
     return trainer.log.rows[-1] if trainer.log.rows else {}
+
+
+def score(figures: Mapping[str, Any], floor: float) -> list[float]:
+    """What checkpoints are kept by, in lexical order: sureness, which beyond `floor` counts no more, then speed."""
+    return [min(figures["success_rate"], floor), figures["acceleration"] or 0.0]
 
 
 def summary(results: Sequence[EpisodeResult], baseline: Sequence[Timed]) -> dict[str, Any]:

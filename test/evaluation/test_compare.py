@@ -52,6 +52,19 @@ def test_a_policy_is_compared_with_its_own_task_policy_only() -> None:
         compare(row("rainbow", 3.0, 0.8), [alien])
 
 
+@pytest.mark.parametrize("key", ["k_skip", "retimer", "checkpoint"])
+def test_a_speed_is_compared_under_the_same_settings_only(key: str) -> None:
+    under = [{**found, "config": {key: "a"}} for found in CONSTANT]
+    assert compare(row("rainbow", 3.0, 0.8, config={key: "a"}), under)[key] == "a"
+    with pytest.raises(DataError, match=f"{key} b.*, got none"):
+        compare(row("rainbow", 3.0, 0.8, config={key: "b"}), under)
+
+
+def test_the_best_constant_speeds_count() -> None:
+    poor = row("constant:2", 2.0, 0.1)  # between two better ones
+    assert compare(row("rainbow", 2.0, 0.8), [*CONSTANT, poor])["constant"]["success_rate"] == pytest.approx(0.7)
+
+
 def test_the_command_writes_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "sweep.json").write_text(json.dumps({"evaluations": [*CONSTANT, *TABLES]}))
     (tmp_path / "ours.json").write_text(json.dumps(row("rainbow", 3.0, 0.8)))

@@ -102,6 +102,24 @@ def test_the_shipped_ablations_fit_the_configuration(capsys: pytest.CaptureFixtu
     assert evaluation_config(configs["ensembling", "with ensembling"], Path("here")).ensemble
     scratch = evaluation_config(configs["from scratch", "joint targets"], Path("here"))
     assert (scratch.policy, scratch.speed) == ("here", "constant:1")
+    agents = {name: config.agent for (group, name), config in configs.items() if group == "rainbow parts"}
+    parts = {
+        "all parts": full.agent, "no double": agents["no double"].double, "no n-step": agents["no n-step"].steps - 1,
+        "no duelling": agents["no duelling"].network.duelling,
+        "no noisy layers": agents["no noisy layers"].network.noisy,
+        "no categorical": agents["no categorical"].network.atoms - 1,
+        "no priorities": agents["no priorities"].replay.prioritised,
+    }  # fmt: skip
+    assert agents.keys() == parts.keys() and [name for name, there in parts.items() if there] == ["all parts"]
+    added = {name: config for (group, name), config in configs.items() if group == "additions"}
+    assert not added["no Markov features"].features.markov and added["no guided episodes"].guide.kind == "none"
+    assert added["no giving up"].give_up == 0.0 and not added["failures keep their pay"].reward.forfeit
+    assert not added["n-step return alone"].agent.one_step and added["time-cost reward"].reward.kind == "time"
+    assert not configs["images", "without images"].features.images
+    assert configs["encoder", "own encoder"].vision.encoder == "own"
+    for group, value in (("beta", "beta"), ("alpha", "alpha")):
+        named = {name: config.reward for (found, name), config in configs.items() if found == group}
+        assert all(getattr(reward, value) == float(name.split()[1]) for name, reward in named.items())
     assert speedtune(["ablate", "alpha", "--list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 6
 

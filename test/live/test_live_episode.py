@@ -60,7 +60,7 @@ def test_a_short_silence_of_the_driver_is_bridged_and_a_long_one_refused() -> No
 
 
 def test_decisions_are_those_before_the_end() -> None:
-    found = decisions(episode())
+    found = decisions(episode(), SPEEDS, 2)
     np.testing.assert_array_equal(found.features, [[0.5, 1.5], [0.5, 1.5]])
     np.testing.assert_array_equal(found.actions, [0, 1])
     np.testing.assert_array_equal(found.stamps, [START, START + 10 * CONTROL_DT_NS])
@@ -71,12 +71,14 @@ def test_decisions_are_those_before_the_end() -> None:
     [
         ((choice(0, features=()),), "does not tell what it saw"),
         ((choice(0, speed=1.5),), "does not tell what it saw"),
+        ((choice(0, features=(0.5,)),), "expected 2 features .* got 1 and .* from 'rainbow'"),
+        ((dataclasses.replace(choice(0), speeds=(2.0, 4.0)),), "and .2.0, 4.0. from 'rainbow'"),
         ((), "no choice of a speed was heard"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused(choices: tuple[SpeedChoice, ...], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        decisions(episode(choices=choices))
+        decisions(episode(choices=choices), SPEEDS, 2)
 
 
 def test_a_sample_by_hand() -> None:

@@ -13,9 +13,11 @@ from speedtune_ros.data.checkpoint_folder import WEIGHTS
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError
 from speedtune_ros.live.episode import NO_LIMITS, EpisodeLimits, LiveEpisode
 from speedtune_ros.live.learner import LearnerFactory, allowed, episode_limits
+from speedtune_ros.live.run import within
 from speedtune_ros.live.train import LiveTraining
 from speedtune_ros.pipeline import Pipeline, PipelineConfig
 from speedtune_ros.registry import make_policy, make_simulation, make_speed_policy
+from speedtune_ros.speed.checkpoint import read_speed_card
 from speedtune_ros.training.train_speed import TrainSpeedConfig
 from speedtune_ros.types import Episode
 
@@ -148,6 +150,33 @@ def test_speeds_above_the_operators_limit_are_not_tried():
     assert allowed(config, 2.0).speeds == (1.0, 2.0)
     with pytest.raises(ConfigError, match="operator's limit is 0.5"):
         allowed(config, 0.5)
+
+
+def test_speeds_above_the_operators_limit_are_not_measured():
+    said = []
+    specs = ["constant:1", "constant:2.5", "phase:3,1"]  # a table is clamped where it is too fast, as it is meant to be
+    assert within(specs, 2.0, said.append) == ["constant:1", "phase:3,1"]
+    assert said == ["above the operator's limit of 2, not tried: constant:2.5"]
+    assert within(specs, 100.0, said.append) == specs and len(said) == 1
+    with pytest.raises(ConfigError, match="constant:2.5: the operator's limit is 2, below all"):
+        within(["constant:2.5"], 2.0, said.append)
+
+
+def test_a_verdict_below_failure_is_told_from_failure(stages, tmp_path: Path):
+    """The support reaches down to the worst verdict, also where failing costs nothing."""
+    config = build(TrainSpeedConfig, {**SETTINGS, "reward": {"forfeit": False}})
+    LearnerFactory(config, stages[0], episode_limits(config, EPISODE_STEPS)).make(None).write(tmp_path)
+    assert read_speed_card(tmp_path).bounds[0] == -config.reward.success
+
+
+def test_it_stops_in_time_and_an_own_encoder_needs_no_looking(stages, tmp_path: Path):
+    graph = InOneProcess(*stages)
+    assert training(graph, tmp_path).run(seconds=0.0) == {} and not graph.ran
+    config = build(TrainSpeedConfig, {"vision": {"encoder": "own"}})
+    seeing = make_policy("act", "transfer_cube")
+    limits = episode_limits(config, EPISODE_STEPS)
+    assert not LearnerFactory(config, seeing, limits).sees
+    assert LearnerFactory(TrainSpeedConfig(), seeing, limits).sees
 
 
 def test_limits_are_those_of_training_in_simulation():

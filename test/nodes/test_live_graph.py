@@ -95,7 +95,7 @@ def test_a_person_judges_by_the_service_and_silence_is_no_verdict(live, client, 
     threading.Timer(0.5, late).start()
     assert graph.label(episode, 20.0) == -0.5
     with pytest.raises(SpeedtuneError, match="does not tell what it saw"):
-        decisions(episode)  # of a constant speed nothing can be learned
+        decisions(episode, (3.0,), 1)  # of a constant speed nothing can be learned
 
 
 @pytest.fixture
@@ -131,8 +131,12 @@ def test_a_person_judges_by_keys_says_when_and_stops(live, client, said, keys):
         threading.Thread(target=stop_in, args=(client, keys, 9005), daemon=True).start()
         assert graph.run(9005, "constant:0.2", EpisodeLimits(60.0)).reason == "stopped"
         assert client.call(Trigger, "driver/clear_stop").success
-        keys(b"q")
-        assert graph.run(9006) is None
+        keys(b"n")
+        episode = graph.run(9006, "constant:3", EpisodeLimits(1.0))
+        keys(b"q")  # ends after this episode, which is not lost
+        keys(b"s")
+        assert graph.label(episode, 20.0) == 1.0
+        assert graph.run(9007) is None
     assert any(line.startswith("STOP: holding") for line in said)
 
 

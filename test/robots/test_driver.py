@@ -168,6 +168,8 @@ class TestGuarded:
         driver = make(velocity=0.1)
         driver.load(line(ticks=90))
         sent = [tick(driver, n) for n in range(40)]
+        # Ten times too fast: what moves is a tenth of what was asked for, however far the target is ahead.
+        assert [s.speed for s in sent[1:25]] == pytest.approx([0.1 * 2.0] * 24)
         assert [s.state for s in sent[1:26]] == [DriverState.TRACKING] * 24 + [DriverState.FAULT]
         assert (sent[25].speed, sent[26].speed) == (0.0, 0.0)
         assert sent[39].command == pytest.approx(sent[25].command)

@@ -9,7 +9,7 @@ import torch
 
 from speedtune_ros.commands.train import speed_config
 from speedtune_ros.data.checkpoint_folder import read_content
-from speedtune_ros.errors import CheckpointError
+from speedtune_ros.errors import CheckpointError, ConfigError
 from speedtune_ros.from_scratch import TargetPolicy
 from speedtune_ros.registry import make_policy, make_speed_policy
 from speedtune_ros.training.train_speed import SpeedTrainer, TrainSpeedConfig, train_speed
@@ -47,6 +47,11 @@ def test_from_scratch_learns_resumes_and_leaves_a_task_policy(tmp_path: Path) ->
     assert isinstance(loaded, TargetPolicy) and loaded.config == trainer.learner.policy.config
     with pytest.raises(CheckpointError):
         make_speed_policy(f"rainbow:{tmp_path}", loaded, 10)
+
+
+def test_from_scratch_shares_no_encoder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="vision.encoder: expected 'own' .* from scratch, got 'task_policy'"):
+        train_speed(config("policy=act", "chooses=targets", "vision.encoder=task_policy"), tmp_path, threads=1)
 
 
 def test_an_own_encoder_learns_from_the_task_policys_cameras(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +12,16 @@ import pytest
 import torch
 
 from speedtune_ros.aloha import start_pose
+from speedtune_ros.cli import run as speedtune
 from speedtune_ros.commands.train import speed_config
 from speedtune_ros.data.checkpoint_folder import read_content, read_weights
 from speedtune_ros.errors import CheckpointError, ConfigError, DataError
 from speedtune_ros.policies.act_network import ActConfig, ActNetwork
 from speedtune_ros.policies.checkpoint import CheckpointCard, read_card, write_checkpoint
 from speedtune_ros.registry import make_policy, make_speed_policy
-from speedtune_ros.training.train_speed import SpeedTrainer, TrainSpeedConfig, train_speed
+from speedtune_ros.training.stopwatch import Stopwatch
+from speedtune_ros.training.train_speed import SpeedTrainer, TrainSpeedConfig, score, train_speed
+from speedtune_ros.types import Episode
 
 torch.set_num_threads(1)
 # The two shortest segments there can be: every segment runs at least one episode to its end.
@@ -114,18 +118,95 @@ def test_a_reward_that_is_not_finite_stops_training_with_the_transition(tmp_path
     decisions = Decisions(features, np.array([0, 2]), np.array([0, 200_000_000]))
     with pytest.raises(InvalidInputError, match="episode 'e7', decision 1 of 2: features not finite; action 2"):
         learner.add(decisions, np.full(15, 3.0), True, 0, "e7")
+    executed = np.full(15, 3.0)
+    executed[12] = np.nan
+    with pytest.raises(InvalidInputError, match="episode 'e7', decision 1, control step 12: executed speed nan"):
+        learner.add(dataclasses.replace(decisions, features=np.zeros((2, 33), np.float32)), executed, True, 0, "e7")
 
 
-@pytest.mark.parametrize("preset", ["paper", "paper_learned", "paper_slow", "rainbow", "dqn"])
-def test_presets_are_blocks_of_the_file(preset: str) -> None:
+# https://daivdyuan.github.io/speed-tuning/, table of hyperparameters: V, width of the network
+PAPER = {
+    "paper": ((1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5), 256),
+    "paper_learned": ((1.5, 2.0, 3.0, 4.5), 1024),
+    "paper_slow": ((1.0, 1.5, 2.0, 2.5, 3.0), 256),
+}
+
+
+@pytest.mark.parametrize("preset", PAPER)
+def test_presets_of_the_paper_are_blocks_of_the_file(preset: str) -> None:
     found = speed_config(None, [], preset)
-    assert found != speed_config(None, [])
-    if preset == "paper":
-        # https://daivdyuan.github.io/speed-tuning/, table of hyperparameters
-        assert (found.agent.network.atoms, found.agent.batch, found.agent.learning_rate) == (121, 128, 1e-4)
-        assert (found.k_skip, found.features.k_stack, found.reward.alpha, found.reward.beta) == (10, 5, 0.01, 2.0)
+    agent, reward, replay = found.agent, found.reward, found.agent.replay
+    assert (found.speeds, agent.network.hidden) == PAPER[preset]
+    assert (found.decisions, found.k_skip, found.features.k_stack) == (100_000, 10, 5)
+    assert (agent.network.atoms, agent.batch, agent.learning_rate, agent.gradient_clip) == (121, 128, 1e-4, 10.0)
+    assert (agent.steps, agent.one_step, agent.target_period, agent.target_mix) == (3, True, 50, 0.5)
+    assert (replay.prioritised, replay.exponent, replay.capacity, agent.importance) == (True, 0.2, 1_000_000, 0.6)
+    assert (reward.kind, reward.alpha, reward.beta, reward.success) == ("speed", 0.01, 2.0, 100.0)
+    assert (reward.forfeit, found.guide.kind, agent.updates_per_decision) == (False, "none", 1.0)
+
+
+def test_presets_of_rainbow_and_dqn_are_blocks_of_the_file() -> None:
+    rainbow, dqn = (speed_config(None, [], name).agent for name in ("rainbow", "dqn"))
+    assert (rainbow.learning_rate, rainbow.batch, rainbow.network.hidden, rainbow.steps) == (6.25e-5, 32, 512, 3)
+    assert rainbow.double and rainbow.network.noisy and rainbow.network.duelling and rainbow.replay.prioritised
+    assert not (dqn.double or dqn.network.noisy or dqn.network.duelling or dqn.replay.prioritised)
+    assert (dqn.steps, dqn.network.atoms) == (1, 1)
     with pytest.raises(ConfigError, match="no parameters for 'papre'"):
         speed_config(None, [], "papre")
+
+
+def test_what_is_paid_for_is_executed_speed(tmp_path: Path) -> None:
+    """At 6x the velocity limits of real arms hold the motion back: nobody is paid for 6x."""
+    settings = "speeds=[6.0]", "dynamics=hardware", "reward.forfeit=false", "slots=1"
+    trainer = SpeedTrainer(config(*settings), tmp_path, threads=1)
+    (result, gained), *_ = trainer.rollout.train([Episode("e", "transfer_cube", 200_000_000)])
+    executed, reward = result.trace.speed, trainer.config.reward
+    paid = reward.alpha * np.sum(executed**reward.beta) + reward.success * result.success
+    assert gained == pytest.approx(paid) and executed.mean() < 5.0 < result.trace.ceiling.max()
+    trainer.rollout.close()
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "kept"),
+    [
+        ([(0.99, 2.0), (0.98, 3.0), (0.9, 4.0)], 1),  # the fastest that succeeds often enough
+        ([(0.9, 2.0), (0.95, 1.5), (0.8, 4.0)], 1),  # none does: the surest
+        ([(0.99, 2.0), (0.99, 2.0)], 0),
+        ([(0.0, None), (0.5, 1.0)], 1),
+    ],
+)
+def test_the_fastest_checkpoint_that_is_sure_enough_is_kept(
+    evaluations: list[tuple[float, float | None]], kept: int
+) -> None:
+    scores = [score({"success_rate": rate, "acceleration": fast}, 0.98) for rate, fast in evaluations]
+    assert scores.index(max(scores)) == kept
+
+
+def test_time_inside_an_evaluation_is_counted_once() -> None:
+    watch = Stopwatch()
+    with watch.measure("evaluation", whole=True), watch.measure("physics"):
+        pass
+    assert set(watch.seconds) == {"evaluation"}
+    with watch.measure("physics"):
+        pass
+    assert set(watch.seconds) == {"evaluation", "physics"}
+
+
+def test_waiting_at_rest_lengthens_an_episode(tmp_path: Path) -> None:
+    limits = []
+    for number, settings in enumerate([(), ("inference=sync", "latency=0.3")]):
+        trainer = SpeedTrainer(config(*settings), tmp_path / str(number), threads=1)
+        limits.append(trainer.learner.time_limit)
+        assert all(timed.success_step for timed in trainer._baseline)  # the demonstrated motion gets to its end
+        trainer.rollout.close()
+    assert limits[1] > 1.5 * limits[0]
+
+
+def test_an_option_for_a_running_graph_needs_one(tmp_path: Path) -> None:
+    for words in (["--speed-limit", "2"], ["--lockstep"], ["--labels", "scripted"]):
+        with pytest.raises(ConfigError, match=f"{words[0]}: belongs to a running graph; expected --live as well"):
+            speedtune(["train", "speed", "--policy", "expert", "--out", str(tmp_path / "a"), *words])
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_policy_that_sees_images_shares_its_encoder(tmp_path: Path) -> None:
