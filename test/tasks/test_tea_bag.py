@@ -49,6 +49,23 @@ def with_bag_at(x: float, y: float, z: float) -> int:
     return task.reward(model, data)
 
 
+def lowered(speed: float, x: float, y: float) -> bool:
+    """Whether the physics survive a bag that comes down at `speed` [m/s], (x, y) [m] off the cup's axis."""
+    spec = TeaBag().spec()
+    spec.delete(spec.joint("tag_joint"))
+    tag = spec.body("tag")
+    tag.pos = [CUP[0] + TAG_HALF[0] + x, CUP[1] + y, LENGTH + 0.12]
+    tag.mass, tag.gravcomp = 100.0, 1.0  # nothing holds it up
+    tag.add_joint(name="down", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[0, 0, -1])
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    hang(model, data, 0.0)
+    data.qvel[model.joint("down").dofadr[0]] = speed
+    steps = round(0.12 / speed / model.opt.timestep)
+    mujoco.mj_step(model, data, steps)
+    return data.time == pytest.approx(steps * model.opt.timestep)  # else MuJoCo started the scene anew
+
+
 def swing(speed: float, seed: int) -> float:
     """The largest angle [rad] of the bag in the half second after the expert reached the cup at `speed`."""
     simulation = Simulation(TeaBag())
@@ -123,6 +140,12 @@ def test_bag_swings_like_a_pendulum_of_the_strings_length() -> None:
 def test_reward_of_the_bag_by_hand(offset: tuple[float, float], height: float, reward: int) -> None:
     assert BAG_HALF == 0.02
     assert with_bag_at(CUP[0] + offset[0], CUP[1] + offset[1], height) == reward
+
+
+@pytest.mark.parametrize("speed", (0.3, 0.6, 1.0))
+def test_a_bag_lowered_onto_the_cup_does_not_break_the_physics(speed: float) -> None:
+    angles = np.arange(0.0, 2 * np.pi, 0.9)
+    assert all(lowered(speed, r * np.cos(a), r * np.sin(a)) for r in (0.03, 0.042, 0.055) for a in angles)
 
 
 @pytest.mark.parametrize("profile", ("act", "identified"))
