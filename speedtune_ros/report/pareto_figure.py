@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 from speedtune_ros.evaluation.paper import paper_figure
 from speedtune_ros.evaluation.results import kind
 from speedtune_ros.report.figures import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE, VERMILION
+from speedtune_ros.speed.speed_policy import split_spec
 
 Row = Mapping[str, Any]
 
@@ -52,10 +53,10 @@ def _panel(axes: Axes, labelled: Sequence[tuple[str, Row]], axis: str, colours: 
     ends: list[tuple[float, float, str, str]] = []
     for label in dict.fromkeys(label for label, _ in labelled):
         rows = [row for found, row in labelled if found == label]
-        curve = sorted((row for row in rows if kind(row) == "constant"), key=lambda row: _x(row, axis))
+        curve = sorted((row for row in rows if kind(row) == "constant"), key=_commanded)
         if curve:
-            _curve(axes, curve, axis, colours[label])
-            ends.append((_x(curve[-1], axis), curve[-1]["success_rate"], label, colours[label]))
+            end = _curve(axes, curve, axis, colours[label])
+            ends.append((*end, label, colours[label]))
         points = sorted((row for row in rows if kind(row) != "constant"), key=lambda row: _x(row, axis))
         for row in points:
             _point(axes, row, axis, colours[label], label if row is points[-1] else "")
@@ -66,14 +67,24 @@ def _panel(axes: Axes, labelled: Sequence[tuple[str, Row]], axis: str, colours: 
     _label_ends(axes, ends)
 
 
-def _curve(axes: Axes, rows: Sequence[Row], axis: str, colour: str) -> None:
-    x, rates = [_x(row, axis) for row in rows], [row["success_rate"] for row in rows]
+def _curve(axes: Axes, rows: Sequence[Row], axis: str, colour: str) -> tuple[float, float]:
+    """Draws constant speeds, slowest first; where the last is."""
+    x, rates = _places(rows, axis), [row["success_rate"] for row in rows]
     low, high = [row["wilson_low"] for row in rows], [row["wilson_high"] for row in rows]
     axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
     axes.plot(x, rates, "-", color=colour, lw=1.8)
     for row, place in zip(rows, x):
         fill = colour if row[axis] is not None else "white"
         axes.plot(place, row["success_rate"], MARKERS["constant"], color=colour, mfc=fill, ms=4)
+    return x[-1], rates[-1]
+
+
+def _places(rows: Sequence[Row], axis: str) -> list[float]:
+    """Of constant speeds, slowest first. One without success is never left of slower ones, however slow it went."""
+    places: list[float] = []
+    for row in rows:
+        places.append(_x(row, axis) if row[axis] is not None else max([_x(row, axis), *places]))
+    return places
 
 
 def _point(axes: Axes, row: Row, axis: str, colour: str, label: str) -> None:
@@ -89,8 +100,9 @@ def _point(axes: Axes, row: Row, axis: str, colour: str, label: str) -> None:
     axes.plot(x, rate, marker, color=colour, ms=size, mec="white", mew=0.8, zorder=5)
     if label:
         words = f"{label}\n{x:.2f}×, {100 * rate:.1f} %"
-        # Learned policies are named above, tables below, so that they keep out of each other's way.
-        where = {"xytext": (9, 7)} if learned else {"xytext": (-7, -26), "ha": "right"}
+        # Learned policies are named above, the expert's on the right, tables below: out of each other's way.
+        beside = {"xytext": (9, 7)} if row["policy"] == "expert" else {"xytext": (-9, 9), "ha": "right"}
+        where = beside if learned else {"xytext": (-7, -26), "ha": "right"}
         place: dict[str, Any] = {
             **where,
             "path_effects": HALO,
@@ -126,6 +138,10 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> No
         axes.annotate(
             label, (x, below), xytext=(8, 0), textcoords="offset points", color=colour, va="center", path_effects=HALO
         )
+
+
+def _commanded(row: Row) -> float:
+    return float(split_spec(row["speed"])[1])
 
 
 def _x(row: Row, axis: str) -> float:

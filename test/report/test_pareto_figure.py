@@ -80,3 +80,10 @@ def test_the_command_draws_what_it_is_given(tmp_path: Path, capsys: pytest.Captu
     assert speedtune(["plot", "pareto", f"baseline={tmp_path}", "--paper", "--out", str(out)]) == 0
     assert f"baseline\nwritten to {out}" in capsys.readouterr().out
     assert out.read_text().startswith("<?xml")
+
+
+def test_a_speed_without_success_is_never_left_of_slower_ones() -> None:
+    rows = [row("constant:3", 2.7, 0.9), row("constant:4", None, 0.0, realised_speed_mean=2.2)]
+    axes = pareto_figure([("ACT", each) for each in rows]).axes[0]
+    curve = next(line for line in axes.lines if len(line.get_xdata()) == 2)
+    assert list(curve.get_xdata()) == [2.7, 2.7]
