@@ -15,7 +15,7 @@ from speedtune_ros.tasks.scene import load_arms, set_free_body, touching
 LINKS, LINK_LENGTH = 8, 0.0175  # [m]
 LINK_RADIUS, LINK_MASS = 0.0015, 0.001  # [m], [kg]
 JOINT_DAMPING = 1e-3  # [N m s/rad]
-JOINT_ARMATURE = 5e-5  # [kg m2], a fiftieth of the bag's about the tag; with less, a taut string on the cup bursts
+JOINT_ARMATURE = 5e-5  # [kg m2], a fiftieth of the bag's about the tag; with less, a taut string rings too fast
 TAG_HALF = np.array([0.02, 0.01, 0.02])  # [m]
 LIFTED_HEIGHT = 2 * TAG_HALF[2]  # of the tag's centre: clear of the table, which it leaves for moments when gripped [m]
 TAG_MASS = 0.05  # [kg]

@@ -21,12 +21,17 @@ def hang(model: mujoco.MjModel, data: mujoco.MjData, angle: float) -> None:
     data.qpos[address : address + 4] = [np.cos(half), 0.0, np.sin(half), 0.0]
 
 
+def fixed_tag(x: float, y: float, z: float) -> mujoco.MjSpec:
+    """The scene with the tag fixed in the air at (x, y, z) [m]."""
+    spec = TeaBag().spec()
+    spec.body("tag").pos = [x, y, z]
+    spec.delete(spec.joint("tag_joint"))
+    return spec
+
+
 def released(angle: float, seconds: float) -> np.ndarray:
     """The angle [rad] at each physics step of a bag let go at `angle`, its tag fixed in the air clear of the arms."""
-    spec = TeaBag().spec()
-    spec.body("tag").pos = [0.0, 0.8, 0.5]
-    spec.delete(spec.joint("tag_joint"))
-    model = spec.compile()
+    model = fixed_tag(0.0, 0.8, 0.5).compile()
     data = mujoco.MjData(model)
     hang(model, data, angle)
     angles = []
@@ -51,10 +56,8 @@ def with_bag_at(x: float, y: float, z: float) -> int:
 
 def lowered(speed: float, x: float, y: float) -> bool:
     """Whether the physics survive a bag that comes down at `speed` [m/s], (x, y) [m] off the cup's axis."""
-    spec = TeaBag().spec()
-    spec.delete(spec.joint("tag_joint"))
+    spec = fixed_tag(CUP[0] + TAG_HALF[0] + x, CUP[1] + y, LENGTH + 0.12)
     tag = spec.body("tag")
-    tag.pos = [CUP[0] + TAG_HALF[0] + x, CUP[1] + y, LENGTH + 0.12]
     tag.mass, tag.gravcomp = 100.0, 1.0  # nothing holds it up
     tag.add_joint(name="down", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[0, 0, -1])
     model = spec.compile()
