@@ -124,6 +124,22 @@ def check_companion(folder: str | Path, card: SpeedCard, companion: Companion) -
             raise CheckpointError(f"{folder}: this speed policy was learned for {what} '{learned}', got '{given}'")
 
 
+def weights_to_begin_with(folder: str | Path, card: SpeedCard) -> dict[str, torch.Tensor]:
+    """The network of a checkpoint that `card`'s policy can go on from, whichever task policy it was learned beside.
+
+    Reward and support may differ: the order of the speeds stays. Raises CheckpointError that names both where the
+    policies see or choose different things.
+    """
+    content = read_content(folder)
+    found = asdict(_card(content, folder))
+    for key, wanted in asdict(card).items():
+        if key in ("task", "profile", "k_skip", "speeds", "features", "network") and found[key] != wanted:
+            raise CheckpointError(f"{folder}: expected {key} {wanted} to begin with, got {found[key]}")
+    if card.features["images"]:
+        raise CheckpointError(f"{folder}: expected features.images false: what is kept of images is each training's own")
+    return read_weights(folder, content)
+
+
 def feature_stack(card: SpeedCard, companion: Companion, projection: Projection | None) -> FeatureStack:
     """What a policy of `card` sees. Raises ConfigError."""
     config, scale = build(FeatureConfig, card.features, "features"), EpisodeScale(**card.scale)

@@ -150,6 +150,11 @@ class Rainbow:
         self._rng = np.random.default_rng(seed)
         self._noise.manual_seed(seed)
 
+    def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Begin with what another agent has learned. Raises RuntimeError for weights of another network."""
+        self.network.load_state_dict(weights)
+        self._target.load_state_dict(weights)
+
     def add(self, episode: EpisodeSteps) -> None:
         """Learn from `episode` from now on; its decisions count."""
         self.replay.add(episode)

@@ -20,7 +20,7 @@ from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS
 from speedtune_ros.config import option, to_dict
 from speedtune_ros.errors import InvalidInputError
 from speedtune_ros.speed import rainbow
-from speedtune_ros.speed.checkpoint import SpeedCard, feature_stack, write_speed_checkpoint
+from speedtune_ros.speed.checkpoint import SpeedCard, feature_stack, weights_to_begin_with, write_speed_checkpoint
 from speedtune_ros.speed.decider import Decider, Decisions
 from speedtune_ros.speed.features import EpisodeScale, FeatureConfig
 from speedtune_ros.speed.guide import Guide, GuideConfig
@@ -47,6 +47,7 @@ class LearnerConfig:
     vision: VisionConfig = field(default_factory=VisionConfig)
     agent: RainbowConfig = field(default_factory=RainbowConfig)
     guide: GuideConfig = field(default_factory=GuideConfig)
+    begin_with: str = option("", "checkpoint of a speed policy to go on from, of the same task, V and k_skip")
     give_up: float = option(
         1.3,
         "an episode ends as failed after so many lengths of the demonstration; 0: by its time limit alone",
@@ -154,6 +155,8 @@ class SpeedLearner:
         features = feature_stack(self._card(), self._companion, self.projection)
         stack, actions = config.features.k_stack, len(config.speeds)
         agent = rainbow.make(config.agent, features.size, stack, actions, self._bounds, config.seed)
+        if config.begin_with:
+            agent.begin_with(weights_to_begin_with(config.begin_with, self._card()))
         cameras = self._companion.cameras if config.features.images else {}
         policy = LearnedSpeed(agent, features, config.speeds, explore=True, cameras=cameras)
         policy.guide = Guide(config.guide, config.speeds, lambda: agent.decisions, config.seed)

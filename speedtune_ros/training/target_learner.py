@@ -54,6 +54,8 @@ class TargetLearner(SpeedLearner):
 
     def _make_policy(self) -> TargetPolicy:
         config, companion = self.config, self._companion
+        if config.begin_with:
+            raise ConfigError(f"begin_with: expected none where joint targets are chosen, got '{config.begin_with}'")
         made = FromScratchConfig(
             k_skip=config.k_skip,
             time_limit=self.time_limit,
