@@ -136,7 +136,7 @@ def weights_to_begin_with(folder: str | Path, card: SpeedCard) -> dict[str, torc
         if key in ("task", "profile", "k_skip", "speeds", "features", "network") and found[key] != wanted:
             raise CheckpointError(f"{folder}: expected {key} {wanted} to begin with, got {found[key]}")
     if card.features["images"]:
-        raise CheckpointError(f"{folder}: expected features.images false: what is kept of images is each training's own")
+        raise CheckpointError(f"{folder}: expected features.images false: each training reduces images its own way")
     return read_weights(folder, content)
 
 
