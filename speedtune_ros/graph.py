@@ -18,7 +18,7 @@ from speedtune_ros.launch_arguments import SWITCH as SWITCH
 from speedtune_ros.launch_arguments import Argument as Argument
 from speedtune_ros.launch_arguments import arguments as arguments
 from speedtune_ros.presets import Preset, read_preset, task_arguments
-from speedtune_ros.registry import make_speed_policy, policy_cameras, request_interval
+from speedtune_ros.registry import execution_needs, make_speed_policy, policy_cameras
 from speedtune_ros.share import share_path
 from speedtune_ros.speed.speed_policy import split_spec
 
@@ -82,13 +82,19 @@ NODES = (
     Node(
         "retimer",
         "retimer",
-        {"retimer": "retimer", "profile": "dynamics", "lockstep": "lockstep", "scheduler.k_skip": "k_skip"},
+        {
+            "retimer": "retimer",
+            "profile": "dynamics",
+            "lockstep": "lockstep",
+            "scheduler.k_skip": "k_skip",
+            "scheduler.ensemble": "ensemble",
+        },
         when=_POLICIES,
     ),
     Node(
         "speed_policy",
         "speed_policy",
-        {"speed": "speed", **_TASK_POLICY, "k_skip": "k_skip"},
+        {"speed": "speed", **_TASK_POLICY, "k_skip": "k_skip", "ensemble": "ensemble"},
         when=_POLICIES,
         restart=True,
     ),
@@ -164,9 +170,10 @@ def resolve(given: Mapping[str, str]) -> dict[str, str]:
     values |= task_arguments(values, preset)
     if values["teleop"] == "false":
         _check_policy(values)
-        if not values["k_skip"]:
-            interval = request_interval(values["speed"], values["policy"], values["task"], values["dynamics"])
-            values["k_skip"] = str(interval or "")
+        needs = execution_needs(values["speed"], values["policy"], values["task"], values["dynamics"])
+        values["k_skip"] = values["k_skip"] or str(needs.get("k_skip", ""))
+        if values["ensemble"] == "auto":
+            values["ensemble"] = str(needs.get("ensemble", "")).lower()
     if values["cameras"] == "auto":
         values["cameras"] = _seen(values, preset)
     return values
@@ -266,7 +273,7 @@ def _typed(argument: str, text: str) -> object:
     if argument == "cameras":
         # ROS cannot tell the type of an empty list: one empty text stands for none.
         return [name if size is None else f"{name}:{size[0]}x{size[1]}" for name, size in cameras(text)] or [""]
-    if argument == "lockstep":
+    if argument in ("lockstep", "ensemble") and text:
         return text == "true"
     if argument == "real_time_factor":
         return _number(argument, text)

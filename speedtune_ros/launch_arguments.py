@@ -62,6 +62,13 @@ ARGUMENTS = (
         "control ticks between requests to the policies; empty: what a learned `speed` was learned at, else as "
         "config/retimer.yaml and speed_policy.yaml say",
     ),
+    Argument(
+        "ensemble",
+        "auto",
+        "whether overlapping chunks are averaged (temporal ensembling); `auto` is as a learned `speed` was learned, "
+        "else as config/retimer.yaml and speed_policy.yaml say",
+        ("auto", *SWITCH),
+    ),
     Argument("retimer", "linear", "how chunks are re-timed to that speed", tuple(sorted(RETIMERS))),
     Argument(
         "dynamics",

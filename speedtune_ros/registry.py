@@ -98,28 +98,32 @@ def shipped_checkpoint(policy: str, task: str, profile: str) -> Path:
     )
 
 
-def make_speed_policy(spec: str, policy: Policy | None = None, k_skip: int = 0) -> SpeedPolicy:
+def make_speed_policy(
+    spec: str, policy: Policy | None = None, k_skip: int = 0, ensemble: bool | None = None
+) -> SpeedPolicy:
     """A speed policy from its name and argument, as `constant:2`; a plain number is a constant speed.
 
-    policy: the task policy it runs beside, asked every `k_skip` control steps (0: not known); a learned speed policy
-    is refused beside another one, or none. Raises UnknownNameError, ConfigError, CheckpointError, and InvalidInputError
-    for a speed that is not finite and above 0.
+    policy: the task policy it runs beside, asked every `k_skip` control steps (0: not known), its chunks blended if
+    `ensemble` (None: not known); a learned speed policy is refused beside another one, or none.
+    Raises UnknownNameError, ConfigError, CheckpointError, and InvalidInputError for a speed that is not finite and
+    above 0.
     """
     from speedtune_ros.speed.speed_policy import FACTORIES, split_spec
 
     name, argument = split_spec(spec)
-    return _named("speed policy", name, FACTORIES)(argument, companion(policy, k_skip) if policy else None)
+    beside = companion(policy, k_skip, ensemble) if policy else None
+    return _named("speed policy", name, FACTORIES)(argument, beside)
 
 
-def request_interval(speed: str, policy: str, task: str, profile: str = "act") -> int | None:
-    """Control steps between requests that the speed policy `speed` was learned or chosen at; None if it does not mind.
+def execution_needs(speed: str, policy: str, task: str, profile: str = "act") -> dict[str, Any]:
+    """The `k_skip` and `ensemble` that the speed policy `speed` was learned or chosen at; empty if it does not mind.
 
     Raises UnknownNameError and CheckpointError for a task policy that is not there.
     """
-    from speedtune_ros.speed.shipped import decision_interval
+    from speedtune_ros.speed import shipped
     from speedtune_ros.speed.speed_policy import stands_alone
 
-    return None if stands_alone(speed) else decision_interval(speed, shipped_speeds(policy, task, profile))
+    return {} if stands_alone(speed) else shipped.execution_needs(speed, shipped_speeds(policy, task, profile))
 
 
 def shipped_speeds(policy: str, task: str, profile: str = "act") -> Path:
@@ -132,14 +136,14 @@ def shipped_speeds(policy: str, task: str, profile: str = "act") -> Path:
     return CHECKPOINTS / task / profile / name
 
 
-def companion(policy: Policy, k_skip: int = 0) -> Companion:
+def companion(policy: Policy, k_skip: int = 0, ensemble: bool | None = None) -> Companion:
     """What a learned speed policy needs to know of the task policy it runs beside."""
     from speedtune_ros.speed.speed_policy import Companion
 
     info = policy.info
     shipped = CHECKPOINTS / info.task / info.profile / info.name
     see = getattr(policy, "see", None)
-    return Companion(info.task, info.profile, info.name, info.digest, see, info.cameras, k_skip, shipped)
+    return Companion(info.task, info.profile, info.name, info.digest, see, info.cameras, k_skip, ensemble, shipped)
 
 
 def make_retimer(

@@ -86,13 +86,15 @@ def test_arguments_reach_every_node_they_concern() -> None:
     assert found["sim"].parameters["real_time_factor"] == 1.0
 
 
-def test_a_learned_speed_is_asked_as_often_as_it_was_learned(tmp_path: Path) -> None:
-    (tmp_path / "checkpoint.json").write_text('{"k_skip": 20}')
-    for given, expected in (({}, 20), ({"k_skip": "5"}, 5)):  # its node refuses the second, with both numbers
+def test_a_learned_speeds_task_policy_runs_as_it_was_learned(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.json").write_text('{"k_skip": 20, "ensemble": true}')
+    # Its node refuses what differs, with both values.
+    for given, expected in (({}, (20, True)), ({"k_skip": "5"}, (5, True)), ({"ensemble": "false"}, (20, False))):
         found = running(speed=f"rainbow:{tmp_path}", **given)
-        assert found["retimer"].parameters["scheduler.k_skip"] == expected
-        assert found["speed_policy"].parameters["k_skip"] == expected
-    assert "k_skip" not in running(speed="2")["speed_policy"].parameters
+        retimer, speed_policy = found["retimer"].parameters, found["speed_policy"].parameters
+        assert (retimer["scheduler.k_skip"], retimer["scheduler.ensemble"]) == expected
+        assert (speed_policy["k_skip"], speed_policy["ensemble"]) == expected
+    assert not {"k_skip", "ensemble"} & set(running(speed="2")["speed_policy"].parameters)
 
 
 def test_dynamics_follow_the_robot() -> None:

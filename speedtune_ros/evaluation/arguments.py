@@ -17,11 +17,12 @@ from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.metrics import wilson
 from speedtune_ros.evaluation.samples import EpisodeSample
-from speedtune_ros.registry import request_interval
+from speedtune_ros.registry import execution_needs
 from speedtune_ros.seeds import EVALUATION
 
 FIRST_SEED = EVALUATION.first
 BASELINES = Path("runs/baselines")
+LEFT_TO_SPEED = ("k_skip", "ensemble")  # as the speed policy needs them, where no option says
 
 
 def add_arguments(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
@@ -55,7 +56,7 @@ def add_config(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -
     hints = typing.get_type_hints(EvaluationConfig)
     for field in dataclasses.fields(EvaluationConfig):
         if field.name not in leave_out:
-            default = None if field.name == "k_skip" else field.default
+            default = None if field.name in LEFT_TO_SPEED else field.default
             _add(parser, "--" + field.name.replace("_", "-"), hints[field.name], default, field.metadata)
 
 
@@ -64,11 +65,10 @@ def config_of(args: argparse.Namespace, **overrides: Any) -> EvaluationConfig:
     names = [field.name for field in dataclasses.fields(EvaluationConfig)]
     given = {name: getattr(args, name) for name in names if hasattr(args, name)}
     values = {**given, **overrides}
-    if values.get("k_skip", 0) is None:
-        speed = values.get("speed", EvaluationConfig.speed)
-        interval = request_interval(speed, values["policy"], values["task"], values["dynamics"])
-        values["k_skip"] = interval or EvaluationConfig.k_skip
-    return build(EvaluationConfig, values, "command line")
+    speed = values.get("speed", EvaluationConfig.speed)
+    needs = execution_needs(speed, values["policy"], values["task"], values["dynamics"])
+    chosen = {name: value for name, value in values.items() if value is not None}
+    return build(EvaluationConfig, {**needs, **chosen}, "command line")
 
 
 class Bar:
@@ -114,8 +114,8 @@ def _rate(samples: Sequence[EpisodeSample]) -> str:
 
 
 def _add(parser: argparse.ArgumentParser, flag: str, hint: type, default: Any, metadata: Mapping[str, Any]) -> None:
+    words = f"{metadata['doc']} (default: {'as the speed policy needs it' if default is None else default})"
     if hint is bool:
-        parser.add_argument(flag, action="store_true", help=metadata["doc"])
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=words)
         return
-    words = f"{metadata['doc']} (default: {'as the speed policy needs it, else 10' if default is None else default})"
     parser.add_argument(flag, type=hint, default=default, choices=metadata["choices"] or None, help=words)

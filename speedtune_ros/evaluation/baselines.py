@@ -57,6 +57,7 @@ def ship(row: Mapping[str, Any], command: str) -> Path:
         episodes=row["episodes"],
         first_seed=row["seed"],
         k_skip=row["config"]["k_skip"],
+        ensemble=row["config"]["ensemble"],
         command=command,
     )
     return write_shipped(shipped_speeds(row["policy"], row["task"], row["dynamics"]), kind, speed)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from speedtune_ros import graph
 from speedtune_ros.commands.up import command
 from speedtune_ros.data.bag_reader import Bag
-from speedtune_ros.errors import CheckpointError, ConfigError, SpeedtuneError
-from speedtune_ros.evaluation.demo_speeds import best_constant_interval
+from speedtune_ros.errors import CheckpointError, SpeedtuneError
+from speedtune_ros.evaluation.demo_speeds import shared_needs
 from speedtune_ros.evaluation.evaluate import gather
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.isolation import isolation
@@ -109,25 +109,15 @@ def _run_episodes(config: DemoConfig, client: EpisodeClient) -> list[str]:
     return troubles
 
 
-def launched_k_skip(config: DemoConfig) -> str:
-    """That of the speed policies that mind it, as a launch argument: one graph runs all."""
-    from speedtune_ros.registry import request_interval
-
-    intervals = (request_interval(speed, config.policy, config.task) for speed in config.speeds)
-    found = sorted(set(filter(None, intervals))) or best_constant_interval(config.policy, config.task)
-    if len(found) > 1:
-        raise ConfigError(f"speeds: expected speed policies of one k_skip, got {', '.join(map(str, found))}")
-    return str(*found)  # empty: the default
-
-
 @contextmanager
 def _running_graph(config: DemoConfig) -> Iterator[tuple[EpisodeClient, tuple[str, ...]]]:
     """The graph, as `speedtune up` starts it, with a client; stopped on leaving."""
+    needs = shared_needs(config.speeds, config.policy, config.task)
     given = {
         "task": config.task,
         "policy": config.policy,
         "speed": config.speeds[0],
-        "k_skip": launched_k_skip(config),
+        **{key: str(value).lower() for key, value in needs.items()},
         "cameras": camera_argument(config.policy, config.task),
         "lockstep": "true" if config.lockstep else "false",
         "record": "true",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from speedtune_ros.config import load
+from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.sweep import parse_speeds
 
@@ -17,13 +21,22 @@ def parse_specs(text: str) -> tuple[str, ...]:
     return tuple(f"constant:{speed:g}" for speed in parse_speeds(text))
 
 
-def best_constant_interval(policy: str, task: str, profile: str = "act") -> list[int]:
-    """Control steps between requests at which the shipped best constant speed was chosen; empty if none is shipped."""
-    from speedtune_ros.registry import shipped_speeds
-    from speedtune_ros.speed.shipped import ShippedSpeed, shipped_path
+def shared_needs(speeds: Sequence[str], policy: str, task: str, profile: str = "act") -> dict[str, Any]:
+    """The `k_skip` and `ensemble` of the speed policies that mind, else of the shipped best constant speed.
 
+    Raises ConfigError where they differ: one graph runs all.
+    """
+    from speedtune_ros.registry import execution_needs, shipped_speeds
+    from speedtune_ros.speed.shipped import ShippedSpeed, shipped_needs, shipped_path
+
+    found = [needs for needs in (execution_needs(speed, policy, task, profile) for speed in speeds) if needs]
     path = shipped_path(shipped_speeds(policy, task, profile), "constant")
-    return [load(ShippedSpeed, path).k_skip] if path.is_file() else []
+    if not found and path.is_file():
+        found = [shipped_needs(load(ShippedSpeed, path))]
+    if any(needs != found[0] for needs in found):
+        words = ", ".join(" and ".join(f"{key} {value}" for key, value in needs.items()) for needs in found)
+        raise ConfigError(f"speeds: expected speed policies of one k_skip and ensembling, got {words}")
+    return found[0] if found else {}
 
 
 def choose_speeds(policy: str, task: str, profile: str = "act") -> tuple[tuple[str, ...], str]:

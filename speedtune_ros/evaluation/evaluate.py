@@ -134,7 +134,7 @@ def check_names(config: EvaluationConfig) -> None:
     make_profile(config.dynamics)
     registry.make_retimer(config.retimer)
     policy = registry.make_policy(config.policy, task, config.dynamics)
-    registry.make_speed_policy(config.speed, policy, config.k_skip)
+    registry.make_speed_policy(config.speed, policy, config.k_skip, config.ensemble)
 
 
 def _baseline_path(store: Path, config: EvaluationConfig) -> Path:

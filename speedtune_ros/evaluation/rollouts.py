@@ -46,7 +46,7 @@ def build_pipeline(
 
     task = registry.make_task(config.task)
     policy = registry.make_policy(config.policy, task, config.dynamics)
-    speed_policy = registry.make_speed_policy(config.speed, policy, config.k_skip)
+    speed_policy = registry.make_speed_policy(config.speed, policy, config.k_skip, config.ensemble)
     if listen is not None:
         speed_policy = listen(speed_policy)
     simulations = [registry.make_simulation(task, config.dynamics, policy.info.cameras) for _ in range(slots)]

@@ -46,7 +46,7 @@ class LearnerFactory:
     def __init__(self, config: LearnerConfig, policy: Policy, limits: EpisodeLimits) -> None:
         self._config = config
         self._info = policy.info
-        self._beside: Companion = companion(policy, config.k_skip)
+        self._beside: Companion = companion(policy, config.k_skip, config.ensemble)
         self._limits = limits
 
     def make(self, projection: Projection | None) -> SpeedLearner:

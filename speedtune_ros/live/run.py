@@ -73,7 +73,8 @@ def _constant(spec: str) -> float:
 
 def _launch(config: ExecutionConfig) -> dict[str, object]:
     """Launch arguments of a graph that is started for it."""
-    return {key: getattr(config, key) for key in ("task", "policy", "dynamics", "retimer", "k_skip")}
+    given = {key: getattr(config, key) for key in ("task", "policy", "dynamics", "retimer", "k_skip")}
+    return {**given, "ensemble": str(config.ensemble).lower()}
 
 
 def _expected(config: ExecutionConfig) -> dict[str, object]:
@@ -85,6 +86,7 @@ def _expected(config: ExecutionConfig) -> dict[str, object]:
         "retimer__scheduler__ensemble": config.ensemble,
         "retimer__retiming__handover__method": config.handover,
         "speed_policy__k_skip": config.k_skip,
+        "speed_policy__ensemble": config.ensemble,
     }
     for node in ("task_policy", "speed_policy"):
         found |= {

@@ -33,6 +33,7 @@ class SpeedPolicyConfig(PolicyNodeConfig):
     profile: str = option("act", "the dynamics profile a learned one must have been trained for")
     policy: str = option("expert", "the task policy a learned one runs beside; it sees through this one's eyes")
     k_skip: int = option(10, "control ticks between requests, as the retimer has it", minimum=1, maximum=1000)
+    ensemble: bool = option(False, "whether chunks are blended, as the retimer has it")
     threads: int = option(1, "threads of one inference", minimum=1, maximum=256)
 
 
@@ -78,7 +79,7 @@ class SpeedPolicyNode(PolicyNode[SpeedPolicyConfig]):
         config = self.config
         if self._beside is None:
             self._beside = make_policy(config.policy, config.task, config.profile)
-        policy = make_speed_policy(mode, self._beside, config.k_skip)
+        policy = make_speed_policy(mode, self._beside, config.k_skip, config.ensemble)
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(config.threads)
         return policy

@@ -37,6 +37,7 @@ class SpeedCard:
     """What a learned speed policy is for and how it came about.
 
     task, profile, policy, policy_digest: the task policy it was learned beside; k_skip: control steps a decision;
+    ensemble: whether chunks were blended (temporal ensembling);
     speeds: V; features, scale, pooling: what it sees; network, bounds: its own; reward, training: how it was made;
     seeds: first and last used, by purpose; figures: of the evaluation that chose it.
     """
@@ -57,6 +58,7 @@ class SpeedCard:
     seeds: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
+    ensemble: bool = False
     package_version: str = ""
     speed_policy: str = LEARNED
 
@@ -118,6 +120,7 @@ def check_companion(folder: str | Path, card: SpeedCard, companion: Companion) -
         ("dynamics profile", card.profile, companion.profile),
         ("task policy", card.policy, companion.policy),
         ("k_skip", card.k_skip, companion.k_skip or card.k_skip),
+        ("temporal ensembling", card.ensemble, card.ensemble if companion.ensemble is None else companion.ensemble),
         ("weights of the task policy", card.policy_digest[:16], companion.digest[:16]),
     ):
         if learned != given:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from speedtune_ros.config import dump, load, option
 from speedtune_ros.data.checkpoint_folder import read_content
@@ -25,6 +26,7 @@ class ShippedSpeed:
     episodes: int = option(0, "how many seeds", minimum=0)
     first_seed: int = option(0, "the first of them", minimum=0)
     k_skip: int = option(10, "control steps between requests there", minimum=1)
+    ensemble: bool = option(False, "whether chunks were blended there (temporal ensembling)")
     command: str = option("", "what chose it")
 
 
@@ -61,16 +63,24 @@ def _split_learned(argument: str) -> tuple[str, float]:
     return folder.removesuffix(","), tolerance
 
 
-def decision_interval(spec: str, folder: Path) -> int | None:
-    """Control steps between the decisions of the speed policy `spec` beside a task policy whose shipped ones are in
-    `folder`; None if it does not mind, or is not there, which is refused where it is made. Raises CheckpointError.
+def execution_needs(spec: str, folder: Path) -> dict[str, Any]:
+    """What the speed policy `spec` asks of its task policy's execution, by ExecutionConfig's names: the `k_skip` and
+    `ensemble` it was learned or chosen at, beside a task policy whose shipped ones are in `folder`.
+
+    Empty if it does not mind, or is not there, which is refused where it is made. Raises CheckpointError.
     """
     kind, argument = split_spec(spec)
     if kind == LEARNED:
         learned, _ = find_learned(argument, folder)
-        return int(read_content(learned).get("k_skip", 0)) or None if learned.is_dir() else None
+        card = read_content(learned) if learned.is_dir() else {}
+        return {"k_skip": int(card["k_skip"]), "ensemble": bool(card.get("ensemble"))} if card.get("k_skip") else {}
     chosen = shipped_path(folder, kind)
-    return load(ShippedSpeed, chosen).k_skip if not argument and chosen.is_file() else None
+    return shipped_needs(load(ShippedSpeed, chosen)) if not argument and chosen.is_file() else {}
+
+
+def shipped_needs(speed: ShippedSpeed) -> dict[str, Any]:
+    """The same of a shipped speed."""
+    return {"k_skip": speed.k_skip, "ensemble": speed.ensemble}
 
 
 def read_shipped(kind: str, companion: Companion | None) -> ShippedSpeed:

@@ -29,7 +29,8 @@ class Companion:
 
     task, profile: what it does, with which dynamics; policy, digest: its name and that of its weights; see: what its
     encoder makes of queries' images, tokens (B, n, D), None where it sees none; cameras: (height, width) by name;
-    k_skip: control steps between requests, 0 if not known; shipped: the folder of the speed policies shipped for it.
+    k_skip: control steps between requests, 0 if not known; ensemble: whether its chunks are blended, None if not known;
+    shipped: the folder of the speed policies shipped for it.
     """
 
     task: str
@@ -39,6 +40,7 @@ class Companion:
     see: Callable[[Sequence[Query]], torch.Tensor] | None = None
     cameras: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     k_skip: int = 0
+    ensemble: bool | None = None
     shipped: Path = Path()
 
 

@@ -42,6 +42,7 @@ class LearnerConfig:
 
     speeds: Speeds = option((1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0), "V, the speeds it chooses from")
     k_skip: int = option(10, "control steps a decision", minimum=1)
+    ensemble: bool = option(False, "temporal ensembling")
     reward: RewardConfig = field(default_factory=RewardConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     vision: VisionConfig = field(default_factory=VisionConfig)
@@ -170,6 +171,7 @@ class SpeedLearner:
             policy=companion.policy,
             policy_digest=companion.digest,
             k_skip=config.k_skip,
+            ensemble=config.ensemble,
             speeds=config.speeds,
             features=to_dict(config.features),
             scale=dataclasses.asdict(self._scale),

@@ -57,7 +57,8 @@ class SpeedRollout:
         info = self._policy.info
         limits = EpisodeLimits(round(nominal), given_up)
         learner = TargetLearner if config.chooses == "targets" else SpeedLearner
-        self.learner = learner(config, companion(self._policy, config.k_skip), limits, info.horizon * info.dt, found)
+        beside = companion(self._policy, config.k_skip, config.ensemble)
+        self.learner = learner(config, beside, limits, info.horizon * info.dt, found)
         self._attach()
 
     def train(self, episodes: Iterable[Episode]) -> Iterator[tuple[EpisodeResult, float]]:
@@ -108,7 +109,7 @@ class SpeedRollout:
 
     def _calibrate(self, config: TrainSpeedConfig, episodes: Iterable[Episode]) -> Projection | None:
         """What is kept of the image encoder's output, from what it gives on first episodes at all speeds."""
-        beside = companion(self._policy, config.k_skip)
+        beside = companion(self._policy, config.k_skip, config.ensemble)
         frozen = config.features.images and config.vision.encoder == "task_policy" and config.chooses == "speeds"
         if not frozen or beside.see is None or not beside.cameras:
             return None

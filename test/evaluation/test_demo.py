@@ -7,9 +7,9 @@ import pytest
 
 from speedtune_ros.cli import run as speedtune
 from speedtune_ros.data.bag_reader import Bag
-from speedtune_ros.errors import DataError
-from speedtune_ros.evaluation.demo import DemoConfig, camera_argument, launched_k_skip
-from speedtune_ros.evaluation.demo_speeds import best_constant_interval, choose_speeds, parse_specs
+from speedtune_ros.errors import ConfigError, DataError
+from speedtune_ros.evaluation.demo import camera_argument
+from speedtune_ros.evaluation.demo_speeds import choose_speeds, parse_specs, shared_needs
 from speedtune_ros.evaluation.isolation import DOMAINS, isolation
 from speedtune_ros.speed.shipped import ShippedSpeed, write_shipped
 from speedtune_ros.tasks.task import TASKS
@@ -69,16 +69,24 @@ def test_what_is_shipped_is_demonstrated_and_what_is_not_is_said(
 
 def test_the_best_constant_speed_alone_brings_its_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("speedtune_ros.registry.CHECKPOINTS", tmp_path)
-    config = DemoConfig("tea_bag", "act", ("constant:1", "constant:2.5"), (0,), tmp_path)
-    assert launched_k_skip(config) == ""
-    write_shipped(tmp_path / "tea_bag" / "act" / "act", "constant", ShippedSpeed("2.5", k_skip=15))
-    assert launched_k_skip(config) == "15"
+    speeds = ("constant:1", "constant:2.5")
+    assert shared_needs(speeds, "act", "tea_bag") == {}
+    folder = tmp_path / "tea_bag" / "act" / "act"
+    write_shipped(folder, "constant", ShippedSpeed("2.5", k_skip=15, ensemble=True))
+    assert shared_needs(speeds, "act", "tea_bag") == {"k_skip": 15, "ensemble": True}
+    # A learned one is heard first; two that want different graphs are refused.
+    (folder / "rainbow").mkdir()
+    (folder / "rainbow" / "checkpoint.json").write_text('{"k_skip": 15}')
+    assert shared_needs((*speeds, "rainbow"), "act", "tea_bag") == {"k_skip": 15, "ensemble": False}
+    write_shipped(folder, "phase", ShippedSpeed("3,1.5", k_skip=15, ensemble=True))
+    with pytest.raises(ConfigError, match="got k_skip 15 and ensemble False, k_skip 15 and ensemble True"):
+        shared_needs(("rainbow", "phase"), "act", "tea_bag")
 
 
 @pytest.mark.parametrize("policy", ["act", "expert"])
 @pytest.mark.parametrize("task", TASKS)
 def test_every_shipped_task_policy_has_its_best_constant_speed(policy: str, task: str) -> None:
-    assert best_constant_interval(policy, task)
+    assert shared_needs(("constant:1",), policy, task)
 
 
 def test_the_policys_cameras_come_first_and_one_for_the_report() -> None:

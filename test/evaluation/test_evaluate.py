@@ -234,9 +234,20 @@ def test_failures_are_charged_at_the_mean_speed_that_was_commanded() -> None:
     assert EvaluationConfig(speed="constant:2.5").commanded_speed(samples) == 2.5
 
 
-@pytest.mark.parametrize(("typed", "k_skip"), [("", 10), ("--speed rainbow:{folder}", 20), ("--k-skip 5", 5)])
-def test_requests_are_as_far_apart_as_the_speed_policy_learned_them(typed: str, k_skip: int, tmp_path: Path) -> None:
-    (tmp_path / "checkpoint.json").write_text('{"k_skip": 20}')
+@pytest.mark.parametrize(
+    ("typed", "k_skip", "ensemble"),
+    [
+        ("", 10, False),
+        ("--speed rainbow:{folder}", 20, True),
+        ("--speed rainbow:{folder} --no-ensemble", 20, False),
+        ("--k-skip 5 --ensemble", 5, True),
+    ],
+)
+def test_a_task_policy_runs_as_the_speed_policy_learned_it(
+    typed: str, k_skip: int, ensemble: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoint.json").write_text('{"k_skip": 20, "ensemble": true}')
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    assert config_of(parser.parse_args(typed.format(folder=tmp_path).split())).k_skip == k_skip
+    found = config_of(parser.parse_args(typed.format(folder=tmp_path).split()))
+    assert (found.k_skip, found.ensemble) == (k_skip, ensemble)

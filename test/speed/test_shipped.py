@@ -13,7 +13,7 @@ from speedtune_ros.errors import ConfigError
 from speedtune_ros.registry import CHECKPOINTS, make_policy, make_speed_policy, shipped_checkpoint
 from speedtune_ros.seeds import SELECTION, SPEED_TRAINING, range_of
 from speedtune_ros.speed.checkpoint import read_speed_card
-from speedtune_ros.speed.shipped import ShippedSpeed, decision_interval, find_learned, read_shipped, write_shipped
+from speedtune_ros.speed.shipped import ShippedSpeed, execution_needs, find_learned, read_shipped, write_shipped
 from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.tasks.task import TASKS
 from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState
@@ -41,22 +41,23 @@ def test_the_expert_moves_cubes_by_its_own_table() -> None:
 
 
 def test_a_speed_survives_its_file_and_another_policy_has_none(tmp_path: Path) -> None:
-    speed = ShippedSpeed("3,1.5", 0.9, 2.5, 40, 9_000, 20, "speedtune sweep --ship")
+    speed = ShippedSpeed("3,1.5", 0.9, 2.5, 40, 9_000, 20, True, "speedtune sweep --ship")
     write_shipped(tmp_path, "phase", speed)
     beside = Companion("tea_bag", "act", "act", shipped=tmp_path)
     assert read_shipped("phase", beside) == speed
-    assert decision_interval("phase", tmp_path) == 20
+    assert execution_needs("phase", tmp_path) == {"k_skip": 20, "ensemble": True}
     with pytest.raises(ConfigError, match="constant: none is shipped for 'act' on task 'tea_bag', profile 'act'"):
         read_shipped("constant", beside)
 
 
-def test_a_learned_one_says_at_which_interval_it_decides(tmp_path: Path) -> None:
+def test_a_learned_one_says_how_its_task_policy_is_run(tmp_path: Path) -> None:
     (tmp_path / "rainbow").mkdir()
     (tmp_path / "rainbow" / "checkpoint.json").write_text('{"k_skip": 20}')
-    assert decision_interval("rainbow", tmp_path) == decision_interval(f"rainbow:{tmp_path / 'rainbow'}", Path()) == 20
+    needs = {"k_skip": 20, "ensemble": False}
+    assert execution_needs("rainbow", tmp_path) == execution_needs(f"rainbow:{tmp_path / 'rainbow'}", Path()) == needs
     # Those that do not mind, and those that are refused where they are made.
     for spec in ("constant:2", "2", "phase:3,1", "phase", "rainbow:nowhere"):
-        assert decision_interval(spec, tmp_path) is None
+        assert execution_needs(spec, tmp_path) == {}
 
 
 def test_a_learned_one_may_be_told_to_give_up_value_for_speed_or_caution(tmp_path: Path) -> None:
