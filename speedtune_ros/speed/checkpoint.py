@@ -130,14 +130,18 @@ def check_companion(folder: str | Path, card: SpeedCard, companion: Companion) -
 def weights_to_begin_with(folder: str | Path, card: SpeedCard) -> dict[str, torch.Tensor]:
     """The network of a checkpoint that `card`'s policy can go on from, whichever task policy it was learned beside.
 
-    Reward and support may differ: the order of the speeds stays. Raises CheckpointError that names both where the
-    policies see or choose different things.
+    Reward, support and the speeds of V may differ, not how many there are: their order stays. Raises CheckpointError
+    that names both where the policies see or choose different things.
     """
     content = read_content(folder)
     found = asdict(_card(content, folder))
     for key, wanted in asdict(card).items():
-        if key in ("task", "profile", "k_skip", "speeds", "features", "network") and found[key] != wanted:
+        if key in ("task", "profile", "k_skip", "features", "network") and found[key] != wanted:
             raise CheckpointError(f"{folder}: expected {key} {wanted} to begin with, got {found[key]}")
+    if len(found["speeds"]) != len(card.speeds):
+        raise CheckpointError(
+            f"{folder}: expected {len(card.speeds)} speeds to begin with, as {card.speeds}, got {found['speeds']}"
+        )
     if card.features["images"]:
         raise CheckpointError(f"{folder}: expected features.images false: each training reduces images its own way")
     return read_weights(folder, content)

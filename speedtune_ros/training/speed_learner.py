@@ -48,7 +48,7 @@ class LearnerConfig:
     vision: VisionConfig = field(default_factory=VisionConfig)
     agent: RainbowConfig = field(default_factory=RainbowConfig)
     guide: GuideConfig = field(default_factory=GuideConfig)
-    begin_with: str = option("", "checkpoint of a speed policy to go on from, of the same task, V and k_skip")
+    begin_with: str = option("", "checkpoint of a speed policy to go on from, of the same task, k_skip and size of V")
     give_up: float = option(
         1.3,
         "an episode ends as failed after so many lengths of the demonstration; 0: by its time limit alone",
