@@ -98,7 +98,8 @@ def test_the_checkpoint_is_a_speed_policy_beside_its_own_task_policy_only(whole:
 
 
 def test_a_run_goes_on_from_another_task_policys_speed_policy(whole: Path, tmp_path: Path) -> None:
-    begun = SpeedTrainer(config(f"begin_with={whole}", "reward.alpha=0.05", "speeds=[3.0, 4.0, 5.5]"), tmp_path / "begun", threads=1)
+    other = config(f"begin_with={whole}", "reward.alpha=0.05", "speeds=[3.0, 4.0, 5.5]")
+    begun = SpeedTrainer(other, tmp_path / "begun", threads=1)
     agent, expected = begun.learner.agent, weights(whole)
     for found in (agent.network.state_dict(), agent.get_state()["target"]):
         assert all(torch.equal(found[name], expected[name]) for name in expected)
