@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from speedtune_ros.config import merge, read_parameters
+from speedtune_ros.config import flat, merge, read_parameters
 from speedtune_ros.data.bag_reader import Bag
 from speedtune_ros.errors import ConfigError, UnknownNameError
 from speedtune_ros.graph import SWITCH, Argument, Process
@@ -62,7 +62,7 @@ def processes(given: Mapping[str, str]) -> tuple[Process, ...]:
 def _stage(bag: Bag, name: str, values: Mapping[str, str]) -> Process:
     """A stage with its recorded parameters, those that it still has, and what is to differ on top."""
     recorded = _known(node_config(bag, name), read_parameters(share_path(f"config/{name}.yaml"), name))
-    return _process(name, _flat(merge(recorded, _changes(name, values))), values)
+    return _process(name, flat(merge(recorded, _changes(name, values))), values)
 
 
 def _changes(name: str, values: Mapping[str, str]) -> dict[str, Any]:
@@ -93,10 +93,3 @@ def _known(recorded: Mapping[str, Any], today: Mapping[str, Any]) -> dict[str, A
         nested = isinstance(today[key], Mapping) and isinstance(recorded[key], Mapping)
         known[key] = _known(recorded[key], today[key]) if nested else recorded[key]
     return known
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return flat

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from typing import Any
 
 from rclpy.action import ActionServer
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
+
+from speedtune_ros.nodes.spinner import Spinner, node_beside
 
 _THREADS = 4  # a goal, its cancel, a stop, and one to spare
 
@@ -22,34 +23,18 @@ class BlockingNode:
     """
 
     def __init__(self, owner: Node) -> None:
-        self.node = Node(
-            f"_{owner.get_name()}_goals",
-            namespace=owner.get_namespace(),
-            use_global_arguments=False,  # else renaming the owner renames this one to the same
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
+        self.node = node_beside(owner, f"_{owner.get_name()}_goals")
         self.group = ReentrantCallbackGroup()  # a cancel must be heard while its goal runs
-        self._executor = MultiThreadedExecutor(num_threads=_THREADS)
-        self._executor.add_node(self.node)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin, name="goals", daemon=True)
+        self._spinner = Spinner(self.node, MultiThreadedExecutor(num_threads=_THREADS))
 
     def start(self) -> None:
-        self._thread.start()
+        self._spinner.start()
 
-    def close(self, servers: Iterable[ActionServer[Any]]) -> None:
-        """Return when running callbacks have ended, or after a while."""
-        self._ending.set()
-        self._thread.join(timeout=2.0)
-        self._executor.shutdown(timeout_sec=2.0)
+    def close(self) -> None:
+        """Return when no callback begins any more."""
+        self._spinner.close(2.0)
+
+    def destroy(self, servers: Iterable[ActionServer[Any]]) -> None:
         for server in servers:
             server.destroy()
         self.node.destroy_node()
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            try:
-                self._executor.spin_once(0.1)
-            except ExternalShutdownException:
-                return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -11,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import rclpy
 import yaml
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 
@@ -19,6 +17,7 @@ from speedtune_msgs.msg import DriverStatus, EpisodeStatus
 from speedtune_ros.errors import InvalidInputError
 from speedtune_ros.nodes.conversions import to_ns
 from speedtune_ros.nodes.images import decode
+from speedtune_ros.nodes.spinner import Spinner
 from speedtune_ros.nodes.topics import TOPICS, image_topic
 from speedtune_ros.robots.interbotix import FINGERS, JOINTS
 
@@ -71,16 +70,10 @@ class CalibrationEars:
         }.items():
             row = TOPICS[topic]
             self.node.create_subscription(row.type, topic, self._guarded(keep), row.requested)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin, name=name, daemon=True)
-        self._thread.start()
+        self._spinner = Spinner(self.node).start()
 
     def close(self) -> None:
-        self._ending.set()
-        self._thread.join(timeout=5.0)
-        self._executor.shutdown(timeout_sec=2.0)
+        self._spinner.close()
         self.node.destroy_node()
 
     def listen_to_arms(self, arms: Iterable[str]) -> None:
@@ -104,10 +97,6 @@ class CalibrationEars:
                 kept.append(Shot(to_ns(message.header.stamp), arrival_ns, _thumbnail(decode(message))))
 
             self.node.create_subscription(row.type, image_topic(camera), self._guarded(keep), row.requested)
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self._executor.spin_once(0.1)
 
     def _guarded(self, keep: Any) -> Any:
         def call(message: Any) -> None:

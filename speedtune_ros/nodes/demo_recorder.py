@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
@@ -22,6 +21,7 @@ from speedtune_ros.errors import SpeedtuneError
 from speedtune_ros.nodes.bag_tap import FLUSH_S, BagTap
 from speedtune_ros.nodes.node import StageNode
 from speedtune_ros.nodes.services import Services
+from speedtune_ros.nodes.spinner import Spinner
 
 _NEEDED = {"teleop", "arm_driver"}
 _POLL_S = 0.1
@@ -56,11 +56,7 @@ class DemoRecorder(StageNode[DemoRecorderConfig]):
         self._finished: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._worker = threading.Thread(target=self._settle, name="episode files")
         self._worker.start()
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin, name="demo_recorder", daemon=True)
-        self._thread.start()
+        self._spinner = Spinner(self).start()
 
     def attach(self, cameras: Iterable[str] | None, timeout_s: float, alive: Callable[[], None]) -> list[str]:
         """Wait for the graph and record its `cameras`, by default all there are; which. Raises SpeedtuneError."""
@@ -151,18 +147,12 @@ class DemoRecorder(StageNode[DemoRecorderConfig]):
         while (index := self._finished.get()) is not None:
             self._say(f"episode {index}: {self._folder.settle(index)}; {self._folder.kept()} kept")
 
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self._executor.spin_once(_POLL_S)
-
     def close(self) -> None:
         """Stop listening, and return when every demonstration is kept, dropped or set aside."""
-        self._ending.set()
-        self._thread.join(timeout=10.0)
+        self._spinner.close(10.0)
         self._close()
         self._finished.put(None)
         self._worker.join()
-        self._executor.shutdown(timeout_sec=2.0)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -28,11 +28,15 @@ from speedtune_ros.robots.staged_move import staged_move
 _POLL_S = 0.02
 _RESULT_TIMEOUT_S = 900  # rclpy's own is 10
 _STATUS_HZ = 10.0
+_SHUT_DOWN = "shut down"
+_LEAVE_S = 1.0
 _MOVES_TO_START = 2  # a hold on the way, as for a late joint state, drops what is left of a move
 
 
 class EpisodeNode(StageNode[EpisodeConfig]):
     """Serves `run_episode` and `move_arms`; tells every stage which episode runs through `episode_status`."""
+
+    _servers: Sequence[ActionServer[Any]] = ()
 
     def __init__(self) -> None:
         super().__init__("episode", EpisodeConfig)
@@ -90,7 +94,7 @@ class EpisodeNode(StageNode[EpisodeConfig]):
             result.reason = str(error)
         finally:
             self._finish(result.reason)
-            if handle.request.record:
+            if handle.request.record and result.reason != _SHUT_DOWN:  # then the recorder ends as well
                 self._calls.call(Trigger, "recorder/bag", Trigger.Request())  # all of it on disk
             self._busy = False
         _settle(handle, result.reason, ok=result.reason in ("success", "time_limit", "progress_limit"))
@@ -276,8 +280,16 @@ class EpisodeNode(StageNode[EpisodeConfig]):
         return super().level()
 
     def close(self) -> None:
-        self._watch.abandon("shut down")
-        self._blocking.close(self._servers)
+        self._watch.abandon(_SHUT_DOWN)
+        end = time.monotonic() + _LEAVE_S
+        while self._busy and time.monotonic() < end:  # the goal says how it ended
+            time.sleep(_POLL_S)
+        self._blocking.close()
+
+    def destroy_node(self) -> None:
+        if self._servers:  # none yet where parameters are refused
+            self._blocking.destroy(self._servers)
+        super().destroy_node()
 
 
 def _settle(handle: ServerGoalHandle, reason: str, *, ok: bool) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import rclpy
 import yaml
-from rclpy.executors import SingleThreadedExecutor
 
 from speedtune_msgs.msg import EpisodeStatus
 from speedtune_ros.aloha import CONTROL_DT_NS
 from speedtune_ros.data.messages import choice_from_message, report_from_message, state_from_message, to_ns
 from speedtune_ros.errors import InvalidInputError, SpeedtuneError
 from speedtune_ros.live.episode import LiveEpisode
+from speedtune_ros.nodes.spinner import Spinner
 from speedtune_ros.nodes.topics import TOPICS
 
 _POLL_S = 0.01
@@ -48,16 +48,10 @@ class EpisodeLog:
         }.items():
             row = TOPICS[topic]
             self._node.create_subscription(row.type, topic, self._guarded(keep), row.requested)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin, name="episode_log", daemon=True)
-        self._thread.start()
+        self._spinner = Spinner(self._node).start()
 
     def close(self) -> None:
-        self._ending.set()
-        self._thread.join(timeout=5.0)
-        self._executor.shutdown(timeout_sec=2.0)
+        self._spinner.close()
         self._node.destroy_node()
 
     def forget(self) -> None:
@@ -156,7 +150,3 @@ class EpisodeLog:
                 pass  # the nodes have refused it too
 
         return call
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self._executor.spin_once(0.05)

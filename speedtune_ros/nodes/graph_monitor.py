@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -11,13 +10,13 @@ from types import TracebackType
 from typing import Any
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 
 from speedtune_ros.nodes.conversions import to_ns
+from speedtune_ros.nodes.spinner import Spinner
 from speedtune_ros.nodes.topics import TOPICS, image_topic
 
 _KEPT = ("joint_states", "command", "driver_status", "action_chunk", "/diagnostics")
@@ -75,30 +74,21 @@ class GraphMonitor:
         self._period_ns = round(timer_period_s * 1e9)
         self._first_ns = 0
         self._node.create_timer(timer_period_s, self._tick)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._spinner = Spinner(self._node)
 
     def __enter__(self) -> GraphMonitor:
-        self._thread.start()
+        self._spinner.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ending.set()
-        self._thread.join(timeout=5.0)
-        self._executor.shutdown()
+        self._spinner.close()
         self._node.destroy_node()
 
     def forget(self) -> None:
         """Begin anew."""
         self.heard = Heard()
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self._executor.spin_once(0.05)
 
     def _keep(self, topic: str) -> Callable[[bytes, Mapping[str, int]], None]:
         def keep(data: bytes, info: Mapping[str, int]) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
 import numpy as np
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from speedtune_ros.aloha import SIDES
@@ -15,6 +13,7 @@ from speedtune_ros.errors import ConfigError
 from speedtune_ros.nodes import interbotix_modules
 from speedtune_ros.nodes.interbotix_link import InterbotixLink
 from speedtune_ros.nodes.motor_watch import MotorWatch
+from speedtune_ros.nodes.spinner import Spinner, node_beside
 from speedtune_ros.robots.bring_up import (
     GAIN_PROFILES,
     REGISTERS,
@@ -55,20 +54,10 @@ class InterbotixArms:
         preset, travel = follower_gripper(config.bring_up.gripper), config.travel
         self._grippers = [mounted(preset, getattr(travel, side), side) for side in SIDES]
         self._gains = GAIN_PROFILES[config.bring_up.gains]
-        self._node = Node(
-            f"_{owner.get_name()}_arms",
-            namespace=owner.get_namespace(),
-            use_global_arguments=False,
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
+        self._node = node_beside(owner, f"_{owner.get_name()}_arms")
         now = time.monotonic()
         self._links = {arm: self._link(arm, now) for arm in (config.left, config.right)}
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin, name="arms", daemon=True)
-        self._thread.start()
+        self._spinner = Spinner(self._node).start()
         self._reports: dict[str, ArmReport] = {}
         self._watch: MotorWatch | None = None
         self._silent = True  # nothing is sent: inactive, or being recovered
@@ -81,13 +70,6 @@ class InterbotixArms:
     def _link(self, arm: str, now: float) -> InterbotixLink:
         feedback = self._config.feedback
         return InterbotixLink(self._node, arm, FeedbackMonitor(arm, feedback, now), feedback.fault_s)
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            try:
-                self._executor.spin_once(0.1)
-            except ExternalShutdownException:
-                return
 
     @property
     def limits(self) -> Limits:
@@ -251,9 +233,7 @@ class InterbotixArms:
         self._silent = True
         if self._watch is not None:
             self._watch.stop()
-        self._ending.set()
-        self._thread.join(timeout=2.0)
-        self._executor.shutdown(timeout_sec=1.0)
+        self._spinner.close(2.0)
         self._node.destroy_node()
 
     def _begin(self) -> None:

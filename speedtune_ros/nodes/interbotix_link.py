@@ -16,6 +16,7 @@ from rclpy.node import Node
 
 from speedtune_ros.nodes import INTERBOTIX, require
 from speedtune_ros.nodes.arm_feed import ArmFeed
+from speedtune_ros.nodes.spinner import Spinner, node_beside
 from speedtune_ros.robots.bring_up import BringUpError, Group
 from speedtune_ros.robots.feedback import FeedbackMonitor, Reading
 from speedtune_ros.robots.interbotix import ALL_GROUP, ARM_GROUP, GRIPPER
@@ -63,12 +64,15 @@ class InterbotixLink:
     def others(self, seconds: float) -> bool:
         """Whether anybody commands the arm within so long: to be asked while this link does not."""
         heard = threading.Event()
-        topic = f"{self.arm}/commands/joint_group"
-        subscription = self._node.create_subscription(JointGroupCommand, topic, lambda _: heard.set(), 10)
+        # Its own node: what one thread destroys while another gathers what to wait for ends that other one's round.
+        ear = node_beside(self._node, f"{self._node.get_name()}_ear")
+        ear.create_subscription(JointGroupCommand, f"{self.arm}/commands/joint_group", lambda _: heard.set(), 10)
+        spinner = Spinner(ear).start()
         try:
             return heard.wait(seconds)
         finally:
-            self._node.destroy_subscription(subscription)
+            spinner.close()
+            ear.destroy_node()
 
     def missing(self) -> list[str]:
         """The services that are not there now."""

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from speedtune_ros.aloha import CONTROL_DT
@@ -15,6 +14,7 @@ from speedtune_ros.config import option
 from speedtune_ros.nodes.cadence import Cadence
 from speedtune_ros.nodes.interbotix_link import InterbotixLink
 from speedtune_ros.nodes.node import StageNode, run
+from speedtune_ros.nodes.spinner import Spinner
 from speedtune_ros.registry import make_simulation
 from speedtune_ros.robots.feedback import FeedbackConfig, FeedbackMonitor
 from speedtune_ros.robots.gripper import LEADER_GRIPPERS, leader_gripper
@@ -24,7 +24,6 @@ from speedtune_ros.robots.teleoperation import targets
 from speedtune_ros.types import Episode
 
 _PATIENCE_S = 60.0
-_SPIN_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -47,18 +46,11 @@ class LeaderScriptNode(StageNode[LeaderScriptConfig]):
         self._hands = Node("_leader_script_hands", use_global_arguments=False, start_parameter_services=False)
         now, feedback = time.monotonic(), FeedbackConfig()
         self._links = [InterbotixLink(self._hands, arm, FeedbackMonitor(arm, feedback, now), 5.0) for arm in LEADERS]
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._hands)
-        self._ending = threading.Event()
         self._script: LeaderScript | None = None
         self._cadence = Cadence(CONTROL_DT, self.guarded(self._tick), "hands")
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._spin, self.guarded(self._begin))]
-        for thread in self._threads:
-            thread.start()
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self._executor.spin_once(_SPIN_S)
+        self._spinner = Spinner(self._hands).start()
+        self._thread = threading.Thread(target=self.guarded(self._begin), daemon=True)
+        self._thread.start()
 
     def _begin(self) -> None:
         """Take hold of the leaders where they are, and play."""
@@ -91,10 +83,8 @@ class LeaderScriptNode(StageNode[LeaderScriptConfig]):
 
     def close(self) -> None:
         self._cadence.stop()
-        self._ending.set()
-        for thread in self._threads:
-            thread.join(timeout=2.0)
-        self._executor.shutdown(timeout_sec=1.0)
+        self._spinner.close(2.0)
+        self._thread.join(timeout=2.0)
         self._hands.destroy_node()
 
 

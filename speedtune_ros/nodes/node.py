@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import array
+import faulthandler
 import os
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +29,7 @@ from speedtune_ros import config as configuration
 from speedtune_ros.errors import ConfigError, SpeedtuneError
 from speedtune_ros.nodes.cadence import Cadence
 from speedtune_ros.nodes.refusal import Refused
+from speedtune_ros.nodes.spinner import spin_once
 from speedtune_ros.nodes.topics import TOPICS
 from speedtune_ros.provenance import version
 from speedtune_ros.signals import Asked, ending
@@ -37,6 +40,8 @@ C = TypeVar("C")
 _FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 _SPIN_S = 0.1  # a signal is noticed within this
 _BEAT_S = 0.03
+_ENDING_S = 4.0  # `speedtune up` and ros2 launch send SIGTERM after 5
+_FAREWELL_S = 2.5  # for the middleware's end, after the node's own
 _SWITCH_S = 0.001  # threads of one process wait for each other at most this long; Python's own 5 ms is a quarter tick
 
 
@@ -165,17 +170,28 @@ class StageNode(Node, Generic[C]):
 
 
 def run(make: Callable[[], StageNode[Any]], arguments: Sequence[str] | None = None) -> int:
-    """Run one node until SIGINT or SIGTERM: 0. A bad configuration or command line is one line and 2."""
-    making = [True]
+    """Run one node until SIGINT or SIGTERM: 0. A bad configuration or command line is one line and 2.
+
+    One that has not ended some seconds later writes to stderr where each of its threads stands.
+    """
+    making = first = True
+
+    def made() -> None:
+        nonlocal making
+        making = False
 
     def interrupt() -> None:
+        nonlocal making, first
+        if first:
+            first = False
+            faulthandler.dump_traceback_later(_ENDING_S)
         if making:  # a driver waits for its arms as long as it takes
-            making.clear()
+            making = False
             raise KeyboardInterrupt
 
     with ending(interrupt) as asked:
         try:
-            return _run(make, arguments, asked, making.clear)
+            return _run(make, arguments, asked, made)
         except KeyboardInterrupt:
             rclpy.try_shutdown()
             return 0
@@ -200,15 +216,37 @@ def _run(
         return 2
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    status = 1
     try:
         while not asked.to_end:
-            executor.spin_once(_SPIN_S)
+            spin_once(executor, _SPIN_S)
+        status = 0
     finally:
         node.close()
+        _end_within(_FAREWELL_S, status)
         executor.shutdown(timeout_sec=2.0)
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _end_within(seconds: float, status: int) -> None:
+    """End the process after so long, whatever the middleware does: its main node has let go of everything by now.
+
+    With `status`, and with 1 where the middleware holds Python's lock, so that no thread can.
+    """
+    faulthandler.dump_traceback_later(seconds + 0.5, exit=True)
+
+    def end() -> None:
+        try:
+            sys.stderr.write("the middleware does not end; ended without it, while its threads stood here:\n")
+            faulthandler.dump_traceback()
+        finally:
+            os._exit(status)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _now(node: Node) -> Any:

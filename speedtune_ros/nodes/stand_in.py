@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Header
 
 from speedtune_msgs.msg import ActionChunk, EpisodeStatus, InferenceRequest, SpeedCommand
@@ -19,6 +17,7 @@ from speedtune_ros.aloha import NUM_JOINTS
 from speedtune_ros.errors import UnknownNameError
 from speedtune_ros.nodes.cadence import Cadence
 from speedtune_ros.nodes.conversions import chunk_to_message, request_from_message
+from speedtune_ros.nodes.spinner import Spinner
 from speedtune_ros.nodes.topics import TOPICS
 from speedtune_ros.registry import make_policy
 from speedtune_ros.types import Episode, Observation, Query, RobotState
@@ -68,26 +67,17 @@ class StandIn:
         for name, callback in (("episode_status", self._follow), ("inference_request", self._ask)):
             row = TOPICS[name]
             self._node.create_subscription(row.type, name, callback, row.requested)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._spin, name="stand-in", daemon=True)
+        self._spinner = Spinner(self._node)
 
     def __enter__(self) -> StandIn:
         self._beats.start()
-        self._thread.start()
+        self._spinner.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join(timeout=5.0)
+        self._spinner.close()
         self._beats.stop()
-        self._executor.shutdown()
         self._node.destroy_node()
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            self._executor.spin_once(0.05)
 
     def _follow(self, status: EpisodeStatus) -> None:
         if status.task and (self._episode is None or self._episode.id != status.episode_id):

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
@@ -23,6 +22,7 @@ from speedtune_ros.config import option
 from speedtune_ros.errors import SpeedtuneError
 from speedtune_ros.nodes import INTERBOTIX, require
 from speedtune_ros.nodes.conversions import to_stamp
+from speedtune_ros.nodes.spinner import Spinner
 from speedtune_ros.robots.gripper import Linkage
 from speedtune_ros.robots.interbotix import (
     CURRENT_UNIT,
@@ -78,7 +78,6 @@ class XsArm:
         self._bus = threading.Lock()
         self._pending: deque[tuple[float, list[int], np.ndarray]] = deque()
         self._frozen: JointState | None = None
-        self._ending = threading.Event()
         self._node = Node("xs_sdk", namespace=namespace, use_global_arguments=False, start_parameter_services=False)
         self._states = self._node.create_publisher(JointState, "joint_states", 10)
         for kind, topic, callback in (
@@ -94,10 +93,8 @@ class XsArm:
         self._offer(MotorGains, "set_motor_pid_gains", self._gains)
         self._offer(RegisterValues, "set_motor_registers", self._write)
         self._registers = self._offer(RegisterValues, "get_motor_registers", self._read)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._spin, name=namespace, daemon=True)
-        self._thread.start()
+        self._spinner = Spinner(self._node)  # answers look whether it ends
+        self._spinner.start()
 
     def drive(self, dt: float) -> Drive:
         """`dt` [s] on: commands that have come through the bus by now reach the motors."""
@@ -139,17 +136,8 @@ class XsArm:
             self._registers = self._offer(RegisterValues, "get_motor_registers", self._read)
 
     def close(self) -> None:
-        self._ending.set()
-        self._thread.join(timeout=2.0)
-        self._executor.shutdown(timeout_sec=1.0)
+        self._spinner.close(2.0)
         self._node.destroy_node()
-
-    def _spin(self) -> None:
-        while not self._ending.is_set():
-            try:
-                self._executor.spin_once(0.1)
-            except ExternalShutdownException:
-                return
 
     def _joint_state(self, stamp_ns: int) -> JointState:
         motors = self.motors
@@ -194,7 +182,7 @@ class XsArm:
         return self._node.create_service(kind, name, functools.partial(self._answer, answer))
 
     def _answer(self, answer: Callable[[Any, Any, list[int]], None], request: Any, response: Any) -> Any:
-        while self.faults.silence and not self._ending.is_set():
+        while self.faults.silence and not self._spinner.ending:
             time.sleep(0.05)  # a client waits for ever
         try:
             motors = self.motors.joints(request.cmd_type, request.name)

@@ -167,6 +167,11 @@ def test_the_node_lives_on_and_refuses_repeats(graph, client, answers):
     answers.chunks.publish(second)
     answers.speeds.publish(answers.speed())
     client.until(lambda: answers.request.sequence == second.sequence + 1, "third request")
+    moved = lambda: any(  # noqa: E731 - the request may be heard before the arms move on
+        (status.trajectory, status.state) == (second.sequence, DriverStatus.TRACKING)
+        for status in client.heard["driver_status"]
+    )
+    client.until(moved, "motion on the second trajectory")
     client.until(lambda: client.heard["driver_status"][-1].state == DriverStatus.HOLDING, "rest")
     assert_refused(client, "retimer", "backward_sequence", lambda: answers.chunks.publish(chunk))
     assert all(process.poll() is None for process in graph.processes.values())

@@ -84,6 +84,54 @@ def test_signals_end_every_node_cleanly(graph, client, tmp_path):
         assert "Traceback" not in graph.log(name), graph.log(name)
 
 
+HANGING = """
+import ctypes, sys, threading
+from dataclasses import dataclass
+from speedtune_ros.nodes.node import StageNode, run
+
+@dataclass(frozen=True)
+class Config:
+    pass
+
+class Hanging(StageNode):
+    def __init__(self):
+        super().__init__("hanging", Config)
+        self.every(0.1, lambda: print("runs", flush=True))
+
+    def {where}(self):
+        {hangs}
+
+sys.exit(run(Hanging))
+"""
+WAITS = "threading.Event().wait()"
+WITH_PYTHONS_LOCK = "ctypes.PyDLL(None).sleep(600)"
+
+
+@pytest.mark.parametrize(
+    ("where", "hangs", "words", "status"),
+    [
+        ("destroy_node", WAITS, "the middleware does not end", 0),
+        ("destroy_node", WITH_PYTHONS_LOCK, "Timeout (0:00:03)", 1),
+        ("close", WAITS, "Timeout (0:00:04)", -signal.SIGKILL),
+    ],
+)
+def test_a_node_that_does_not_end_says_where_it_stands(graph, where, hangs, words, status):
+    """And ends all the same, once it has let go of what it held."""
+    command = [sys.executable, "-c", HANGING.format(where=where, hangs=hangs)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = graph.processes["hanging"] = subprocess.Popen(command, env=graph.environment, **pipes)
+    assert process.stdout.readline() == "runs\n"
+    process.send_signal(signal.SIGINT)
+    said = ""
+    while f"in {where}" not in said:
+        assert (line := process.stderr.readline()), said
+        said += line
+    if where == "close":
+        process.kill()
+    assert graph.wait("hanging") == status
+    assert words in said
+
+
 def test_parameters_have_descriptions_and_are_read_only(graph, client):
     from rcl_interfaces.srv import DescribeParameters, ListParameters
 

@@ -14,6 +14,7 @@ import pytest
 from speedtune_ros import graph
 from speedtune_ros.bringup import realsense_topic
 from speedtune_ros.nodes.topics import TOPICS
+from speedtune_ros.registry import execution_needs
 
 pytestmark = pytest.mark.ros
 
@@ -117,6 +118,7 @@ def test_only_who_moves_the_arms_may_command_them():
     assert POLICY["operator"]["publish"] == COMMON
 
 
+SHIPPED = {"policy": "act", "speed": "rainbow", **execution_needs("rainbow", "act", "transfer_cube")}
 NAMES = {"top": "/cam_high/camera/color/image_rect_raw"}
 
 
@@ -125,7 +127,7 @@ NAMES = {"top": "/cam_high/camera/color/image_rect_raw"}
     "nodes",
     [
         {"sim": {"cameras": ["top:48x64"]}, "episode": {}, "retimer": {}},
-        {"task_policy": {"policy": "act"}, "speed_policy": {"policy": "act", "speed": "rainbow"}},
+        {"task_policy": {"policy": "act"}, "speed_policy": SHIPPED},
         {
             "xs_sim": {"cameras": ["top:48x64"], "camera_driver": "realsense"},
             "arm_driver": {"interbotix__bring_up__timeout_s": 60.0},
