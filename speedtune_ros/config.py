@@ -124,6 +124,21 @@ def to_dict(config: Any) -> dict[str, Any]:
     return _plain(dataclasses.asdict(config))
 
 
+def flat(values: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Each value that is no mapping, under its dotted name."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Where two nested mappings differ, as words: what is there, and what is asked here. Tuples are as lists."""
+    found, asked = (flat(_plain(values)) for values in (there, here))
+    keys = [key for key in {**found, **asked} if found.get(key) != asked.get(key)]
+    return "; ".join(f"{key}: {found.get(key)!r} there, {asked.get(key)!r} asked" for key in keys)
+
+
 def dump(config: Any, path: str | Path) -> None:
     """Write `config` as a ROS parameter file that `load` reads back."""
     Path(path).write_text(yaml.safe_dump({"/**": {"ros__parameters": to_dict(config)}}, sort_keys=False))

@@ -59,14 +59,14 @@ ARGUMENTS = (
     Argument(
         "k_skip",
         "",
-        "control ticks between requests to the policies; empty: what a learned `speed` was learned at, else as "
+        "control ticks between requests to the policies; empty: as the learned or shipped `speed` needs it, else as "
         "config/retimer.yaml and speed_policy.yaml say",
     ),
     Argument(
         "ensemble",
         "auto",
-        "whether overlapping chunks are averaged (temporal ensembling); `auto` is as a learned `speed` was learned, "
-        "else as config/retimer.yaml and speed_policy.yaml say",
+        "whether overlapping chunks are averaged (temporal ensembling); `auto`: as the learned or shipped `speed` "
+        "needs it, else as config/retimer.yaml and speed_policy.yaml say",
         ("auto", *SWITCH),
     ),
     Argument("retimer", "linear", "how chunks are re-timed to that speed", tuple(sorted(RETIMERS))),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speedtune_ros import config
-from speedtune_ros.config import option
+from speedtune_ros.config import differences, flat, option
 from speedtune_ros.errors import ConfigError
 
 
@@ -201,6 +201,13 @@ def test_leaves_are_dotted_and_carry_type_and_description() -> None:
 def test_a_mutable_default_is_refused() -> None:
     with pytest.raises(TypeError, match="use a tuple"):
         option([1, 2], "list")
+
+
+def test_differences_are_told_by_dotted_names() -> None:
+    there, here = {"a": {"b": 1, "c": (1, 2)}, "d": 3}, {"a": {"b": 2, "c": [1, 2]}, "e": 4}
+    assert flat(there) == {"a.b": 1, "a.c": (1, 2), "d": 3}
+    assert differences(there, here) == "a.b: 1 there, 2 asked; d: 3 there, None asked; e: None there, 4 asked"
+    assert differences(there, there) == ""
 
 
 def test_merge_goes_into_nested_mappings_and_changes_neither() -> None:

@@ -77,6 +77,7 @@ def test_speeds_limits_and_reward_agree(name: str) -> None:
     assert (config.task, config.dynamics) == (name, "hardware")
     assert config.speeds[-1] == retimer["operator_limit_max"] >= retimer["scheduler"]["operator_limit"]
     assert config.k_skip == retimer["scheduler"]["k_skip"] == speed_policy["k_skip"]
+    assert config.ensemble == retimer["scheduler"].get("ensemble", False) == speed_policy.get("ensemble", False)
     assert config.reward.alpha * steps == pytest.approx(6.0) and config.reward.forfeit
     assert config.agent == speed_config(None, []).agent  # what the preset leaves out is the shipped file's
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import speedtune_ros
 from speedtune_ros import evaluation
+from speedtune_ros.config import flat
 from speedtune_ros.errors import ConfigError
 
 HELP = "measure one part of the pipeline against its floor and its peer"
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def table(result: Mapping[str, Any]) -> str:
     """The figures in two columns, raw samples left out."""
-    rows = {key: _text(value) for key, value in _flat(result) if key.split(".")[0] != "samples"}
+    rows = {key: _text(value) for key, value in flat(result).items() if key.split(".")[0] != "samples"}
     width = max(len(key) for key in rows)
     return "\n".join(f"{key:<{width}}  {text}" for key, text in rows.items())
 
@@ -69,13 +70,6 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "speedtune_ros": speedtune_ros.__version__,
     }
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(prefix + str(key), value)]
-    return rows
 
 
 def _text(value: object) -> str:

@@ -33,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     speed.add_argument("--seed", type=int, default=SELECTION.first, metavar="S", help=words)
     words = "shares of the way to show key frames at (default: 0.05,0.25,0.45,0.65,0.85,1)"
     speed.add_argument("--marks", metavar="SHARES", help=words)
+    words = "key frames of the first episode that fails, not of one that succeeds"
+    speed.add_argument("--failure", action="store_true", help=words)
     ablations = _figure(figures, "ablations", "success and acceleration of each variant", _ablations)
     ablations.add_argument("results", nargs="+", metavar="FILE", help="ablations.json of `speedtune ablate`")
     swing = _figure(figures, "swing", "the tea bag's swing against the speed of its carry", _swing)
@@ -80,9 +82,14 @@ def _speed(args: argparse.Namespace) -> str:
     for config in configs:
         check_names(config)
     runs = [run for config in configs[:-1] for run in traced_runs(config, seeds)]
-    runs += runs_with_key_frames(configs[-1], seeds, FRAMES)
+    runs += runs_with_key_frames(configs[-1], seeds, FRAMES, success=not args.failure)
     progress_figure(runs, marks).savefig(args.out, dpi=DPI)
-    return f"seeds {seeds[0]} to {seeds[-1]} at {', '.join(config.speed for config in configs)}"
+    shown = next(run for run in runs if run.frames)
+    outcome = "succeeds" if shown.success else "fails"
+    return (
+        f"seeds {seeds[0]} to {seeds[-1]} at {', '.join(config.speed for config in configs)}; "
+        f"key frames: seed {shown.seed}, which {outcome}"
+    )
 
 
 def _ablations(args: argparse.Namespace) -> str:

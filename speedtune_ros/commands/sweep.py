@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         if args.live:
             from speedtune_ros.live.run import sweep_live
 
-            rows = sweep_live(args, config_of(args, task=task, speed="constant:1"), specs, seeds, folder)
+            rows = sweep_live(args, config_of(args, task=task, speed=specs[0]), specs, seeds, folder)
             print("\n".join([task, *table(rows), f"written to {folder}: sweep.csv, sweep.json, sweep.png"]))
             continue
         with Bar() as bar:

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import sys
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -56,8 +56,7 @@ def add_config(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -
     hints = typing.get_type_hints(EvaluationConfig)
     for field in dataclasses.fields(EvaluationConfig):
         if field.name not in leave_out:
-            default = None if field.name in LEFT_TO_SPEED else field.default
-            _add(parser, "--" + field.name.replace("_", "-"), hints[field.name], default, field.metadata)
+            _add(parser, field, hints[field.name])
 
 
 def config_of(args: argparse.Namespace, **overrides: Any) -> EvaluationConfig:
@@ -113,9 +112,12 @@ def _rate(samples: Sequence[EpisodeSample]) -> str:
     return f"success {successes}/{len(samples)} [{low:.2f}, {high:.2f}]"
 
 
-def _add(parser: argparse.ArgumentParser, flag: str, hint: type, default: Any, metadata: Mapping[str, Any]) -> None:
-    words = f"{metadata['doc']} (default: {'as the speed policy needs it' if default is None else default})"
+def _add(parser: argparse.ArgumentParser, field: dataclasses.Field, hint: type) -> None:
+    left = field.name in LEFT_TO_SPEED
+    flag, default = "--" + field.name.replace("_", "-"), None if left else field.default
+    first = "as the speed policy needs it, else " if left else ""
+    words = f"{field.metadata['doc']} (default: {first}{field.default})"
     if hint is bool:
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=words)
         return
-    parser.add_argument(flag, type=hint, default=default, choices=metadata["choices"] or None, help=words)
+    parser.add_argument(flag, type=hint, default=default, choices=field.metadata["choices"] or None, help=words)

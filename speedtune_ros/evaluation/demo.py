@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from speedtune_ros import graph
 from speedtune_ros.commands.up import command
@@ -83,10 +83,11 @@ def demonstrate(config: DemoConfig) -> tuple[list[TableRow], list[str]]:
 
     Raises SpeedtuneError if a process of the graph ends or does not come up; all are stopped whatever happens.
     """
+    needs = shared_needs(config.speeds, config.policy, config.task)
     config.folder.mkdir(parents=True)
     _say(f"Measuring the demonstrations: the scripted expert at its own pace, {len(config.seeds)} scenes")
     demonstrations = _demonstrations(config)
-    with _running_graph(config) as (client, names):
+    with _running_graph(config, needs) as (client, names):
         _say(f"The graph is up: {', '.join(names)}")
         troubles = _run_episodes(config, client)
         _say("Stopping the graph")
@@ -110,9 +111,8 @@ def _run_episodes(config: DemoConfig, client: EpisodeClient) -> list[str]:
 
 
 @contextmanager
-def _running_graph(config: DemoConfig) -> Iterator[tuple[EpisodeClient, tuple[str, ...]]]:
+def _running_graph(config: DemoConfig, needs: Mapping[str, Any]) -> Iterator[tuple[EpisodeClient, tuple[str, ...]]]:
     """The graph, as `speedtune up` starts it, with a client; stopped on leaving."""
-    needs = shared_needs(config.speeds, config.policy, config.task)
     given = {
         "task": config.task,
         "policy": config.policy,

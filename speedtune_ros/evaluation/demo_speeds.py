@@ -34,7 +34,8 @@ def shared_needs(speeds: Sequence[str], policy: str, task: str, profile: str = "
     if not found and path.is_file():
         found = [shipped_needs(load(ShippedSpeed, path))]
     if any(needs != found[0] for needs in found):
-        words = ", ".join(" and ".join(f"{key} {value}" for key, value in needs.items()) for needs in found)
+        distinct = dict.fromkeys(" and ".join(f"{key} {value}" for key, value in needs.items()) for needs in found)
+        words = ", ".join(distinct)
         raise ConfigError(f"speeds: expected speed policies of one k_skip and ensembling, got {words}")
     return found[0] if found else {}
 

@@ -10,18 +10,18 @@ import dataclasses
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speedtune_ros.config import to_dict
+from speedtune_ros.config import build, differences, to_dict
 from speedtune_ros.data.checkpoint_folder import replace_file
 from speedtune_ros.errors import ConfigError, DataError
 from speedtune_ros.evaluation.evaluate import Progress, evaluate
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
-from speedtune_ros.evaluation.variants import Variant, changed, flat, label
+from speedtune_ros.evaluation.variants import Variant, changed, label
 from speedtune_ros.execution import ExecutionConfig
 
 if TYPE_CHECKING:
@@ -85,11 +85,12 @@ class Study:
         try:
             row = json.loads((folder / ROW).read_text())
             found = row.pop("asked")
+            found["training"] = to_dict(build(type(config), found["training"]))  # keys it did not know included
         except FileNotFoundError:
             return None
         except (ValueError, KeyError) as error:
             raise DataError(f"{folder / ROW}: expected what a study writes: {error}") from error
-        asked = json.loads(json.dumps(self._asked(config)))
+        asked = self._asked(config)
         if found != asked:
             differ = differences(found, asked)
             raise ConfigError(f"{folder} holds another run ({differ}): name another --out, or remove it")
@@ -141,13 +142,6 @@ def evaluation_config(config: TrainSpeedConfig, checkpoint: Path) -> EvaluationC
         policy, speed = str(checkpoint), "constant:1"
     beside = {item.name: getattr(config, item.name) for item in dataclasses.fields(ExecutionConfig)}
     return EvaluationConfig(**{**beside, "policy": policy, "speed": speed})
-
-
-def differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """Where two nested mappings differ, as words."""
-    there, here = dict(flat(found)), dict(flat(asked))
-    keys = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-    return "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} asked" for key in keys)
 
 
 @contextmanager

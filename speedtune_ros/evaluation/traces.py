@@ -52,10 +52,10 @@ def traced_runs(
 
 
 def runs_with_key_frames(
-    config: EvaluationConfig, seeds: Sequence[int], frames: tuple[str, int, int]
+    config: EvaluationConfig, seeds: Sequence[int], frames: tuple[str, int, int], success: bool = True
 ) -> list[ReportRun]:
-    """As `traced_runs`, but frames only of the first episode that succeeds (of the first one, if none does)."""
+    """As `traced_runs`, but frames only of the first episode with that outcome (of the first one, if none has it)."""
     runs = traced_runs(config, seeds)
-    shown = next((index for index, run in enumerate(runs) if run.success), 0)
+    shown = next((index for index, run in enumerate(runs) if run.success == success), 0)
     runs[shown] = traced_runs(config, [runs[shown].seed], frames)[0]
     return runs

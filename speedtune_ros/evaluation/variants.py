@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from speedtune_ros.config import build, merge, read_parameters, to_dict
+from speedtune_ros.config import build, flat, merge, read_parameters, to_dict
 from speedtune_ros.errors import ConfigError, UnknownNameError
 
 NODE = "ablate"
@@ -74,16 +74,7 @@ def label(full: Any, config: Any) -> str:
 
     Two variants that come to the same configuration get the same name, and so are trained once.
     """
-    before, after = dict(flat(to_dict(full))), dict(flat(to_dict(config)))
+    before, after = flat(to_dict(full)), flat(to_dict(config))
     words = ",".join(f"{key}={after[key]}" for key in after if after[key] != before.get(key))
     text = re.sub(r"[^\w.=,-]+", "-", words).strip("-") or "full"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each value that is no mapping, under its dotted name."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

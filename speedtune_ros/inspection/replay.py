@@ -47,7 +47,9 @@ def make_stages(config: ReplayConfig) -> Stages:
     policy = registry.make_policy(config.policy, config.task, config.profile)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(config.threads)
-    speed_policy = registry.make_speed_policy(config.speed, policy, config.scheduler.k_skip)
+    speed_policy = registry.make_speed_policy(
+        config.speed, policy, config.scheduler.k_skip, ensemble=config.scheduler.ensemble
+    )
     profile = make_profile(config.profile)
     velocity = profile.limits.velocity.copy()
     if config.max_velocity is not None:

@@ -24,7 +24,7 @@ from speedtune_ros.live.episode import SUCCESS, EpisodeLimits, Graph, LiveEpisod
 from speedtune_ros.live.journal import Journal, LabelledEpisode
 from speedtune_ros.live.learner import LearnerFactory
 from speedtune_ros.speed.projection import Projection
-from speedtune_ros.training.run_folder import begin_run
+from speedtune_ros.training.run_folder import begin_run, check_run
 from speedtune_ros.training.state_file import read_tree, write_tree
 from speedtune_ros.training.train_speed import CALIBRATION, TrainSpeedConfig
 
@@ -79,14 +79,18 @@ class LiveTraining:
 
         Raises DataError if `out` holds a run that is not to be resumed, ConfigError if that has other settings.
         """
-        begin_run(self._out / "training", self._config, resume, free=("decisions", "live"))
+        free, fresh = ("decisions", "live"), not self._state.exists()
+        check_run(self._out / "training", self._config, resume, free)
         self._journal = Journal(self._out / "training" / "episodes")
-        if not self._state.exists():
+        if fresh:
             projection = None
             if factory.sees:
                 first = self._live.first_seed + CALIBRATION
                 projection = factory.calibrate(self._graph, self._out / "training" / "looking", first, self._say)
             self._learner = factory.make(projection)
+            self._learner.begin()
+        begin_run(self._out / "training", self._config, resume, free)
+        if fresh:
             self._save()
         tree = read_tree(self._state)
         found = tree["learner"]["projection"]

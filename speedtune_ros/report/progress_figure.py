@@ -21,8 +21,9 @@ GREY = "#8a919c"
 def progress_figure(runs: Sequence[ReportRun], marks: Sequence[float] = MARKS) -> Figure:
     """Executed speed over demonstration time up to the first success: mean and spread over the runs of each mode.
 
-    Above: frames of the last mode that has any, at the shares `marks` of its way. Below, where the policy gives them:
-    the mean values Q(v) of the last such mode, against the best speed at that moment.
+    Above: frames of the last mode that has any, at the shares `marks` of its way, or of the longest successful one
+    where it fails later. Below, where the policy gives them: the mean values Q(v) of the last such mode, against the
+    best speed at that moment.
     """
     shown = next((run for run in reversed(runs) if run.frames), None)
     thinking = next((run.mode for run in reversed(runs) if any(d.values for d in run.choices)), None)
@@ -34,7 +35,8 @@ def progress_figure(runs: Sequence[ReportRun], marks: Sequence[float] = MARKS) -
         axes = figure.add_subplot(grid[names.index("speed")])
         _speeds(axes, runs)
         if shown is not None:
-            _key_frames(figure, grid[0], axes, shown, marks)
+            ends = [float(way[-1]) for way, _ in (executed(run) for run in runs if run.success) if len(way)]
+            _key_frames(figure, grid[0], axes, shown, marks, max(ends, default=np.inf))
         if thinking is not None:
             below = figure.add_subplot(grid[-1], sharex=axes)
             _values(figure, below, [run for run in runs if run.mode == thinking])
@@ -84,9 +86,12 @@ def _speeds(axes: Axes, runs: Sequence[ReportRun]) -> None:
     axes.set_xlim(0.0, 1.25 * axes.get_xlim()[1])
 
 
-def _key_frames(figure: Figure, cell: object, axes: Axes, run: ReportRun, marks: Sequence[float]) -> None:
-    """Frames of `run` in a row above, numbered as the lines they stand for."""
-    frames = [frame for frame in run.frames if frame.time <= run.duration + STEP] or list(run.frames)
+def _key_frames(
+    figure: Figure, cell: object, axes: Axes, run: ReportRun, marks: Sequence[float], longest: float
+) -> None:
+    """Frames of `run` in a row above, numbered as the lines they stand for; none from beyond `longest` [s]."""
+    frames = [f for f in run.frames if f.time <= run.duration + STEP and run.at(f.time)[1] <= longest + STEP]
+    frames = frames or list(run.frames)
     where = np.array([run.at(frame.time)[1] for frame in frames])
     row = cell.subgridspec(1, len(marks), wspace=0.03)  # type: ignore[attr-defined]
     for number, mark in enumerate(marks, 1):
@@ -103,9 +108,9 @@ def _key_frames(figure: Figure, cell: object, axes: Axes, run: ReportRun, marks:
 
 def _values(figure: Figure, axes: Axes, runs: Sequence[ReportRun]) -> None:
     """Mean Q(v) less the best one's, over progress in decisions' bins; what was chosen as dots."""
-    decisions = [d for run in runs for d in run.choices if d.values]
+    end = axes.get_xlim()[1]
+    decisions = [d for run in runs for d in run.choices if d.values and d.progress <= end]
     speeds = decisions[0].speeds
-    end = max(float(way[-1]) for way, _ in map(executed, runs) if len(way))
     bins = np.linspace(0.0, end, 41)
     at = np.clip(np.digitize([d.progress for d in decisions], bins) - 1, 0, len(bins) - 2)
     lost = np.array([np.array(d.values) - max(d.values) for d in decisions])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from speedtune_ros.config import build, merge
+from speedtune_ros.config import build, differences, merge
 from speedtune_ros.data.checkpoint_folder import check_required, read_content, read_weights, write_folder
 from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
 from speedtune_ros.speed import rainbow
@@ -21,7 +21,7 @@ from speedtune_ros.speed.network import NetworkConfig
 from speedtune_ros.speed.own_encoder import SmallImages
 from speedtune_ros.speed.projection import Projection, Unchanged
 from speedtune_ros.speed.rainbow import RainbowConfig
-from speedtune_ros.speed.shipped import LEARNED, find_learned
+from speedtune_ros.speed.shipped import LEARNED, find_learned, learned_ensemble
 from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.speed.vision import PooledTokens
 
@@ -134,17 +134,24 @@ def weights_to_begin_with(folder: str | Path, card: SpeedCard) -> dict[str, torc
     that names both where the policies see or choose different things.
     """
     content = read_content(folder)
-    found = asdict(_card(content, folder))
-    for key, wanted in asdict(card).items():
-        if key in ("task", "profile", "k_skip", "features", "network") and found[key] != wanted:
-            raise CheckpointError(f"{folder}: expected {key} {wanted} to begin with, got {found[key]}")
-    if len(found["speeds"]) != len(card.speeds):
-        raise CheckpointError(
-            f"{folder}: expected {len(card.speeds)} speeds to begin with, as {card.speeds}, got {found['speeds']}"
-        )
+    found = _card(content, folder)
     if card.features["images"]:
         raise CheckpointError(f"{folder}: expected features.images false: each training reduces images its own way")
+    if len(found.speeds) != len(card.speeds):
+        raise CheckpointError(
+            f"{folder}: expected {len(card.speeds)} speeds to begin with, as {card.speeds}, got {found.speeds}"
+        )
+    differ = differences(*(_begun_from(each) for each in (found, card)))
+    if differ:
+        raise CheckpointError(f"{folder}: cannot be begun with: {differ}")
     return read_weights(folder, content)
+
+
+def _begun_from(card: SpeedCard) -> dict[str, Any]:
+    """What a policy must share with the one it begins with; how much noise there is at first is not part of it."""
+    network = {key: value for key, value in card.network.items() if key != "sigma"}
+    same = {key: getattr(card, key) for key in ("task", "profile", "k_skip", "features")}
+    return {**same, "chunk_length": card.scale["chunk_length"], "network": network}
 
 
 def feature_stack(card: SpeedCard, companion: Companion, projection: Projection | None) -> FeatureStack:
@@ -193,4 +200,6 @@ def _card(content: dict[str, Any], folder: str | Path) -> SpeedCard:
     known = {item.name for item in fields(SpeedCard)}
     values = {key: value for key, value in content.items() if key in known}
     low, high = content["bounds"]
-    return SpeedCard(**{**values, "speeds": tuple(content["speeds"]), "bounds": (float(low), float(high))})
+    values |= {"speeds": tuple(content["speeds"]), "bounds": (float(low), float(high))}
+    values["ensemble"] = learned_ensemble(content)
+    return SpeedCard(**values)

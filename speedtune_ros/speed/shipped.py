@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,14 @@ def execution_needs(spec: str, folder: Path) -> dict[str, Any]:
     if kind == LEARNED:
         learned, _ = find_learned(argument, folder)
         card = read_content(learned) if learned.is_dir() else {}
-        return {"k_skip": int(card["k_skip"]), "ensemble": bool(card.get("ensemble"))} if card.get("k_skip") else {}
+        return {"k_skip": int(card["k_skip"]), "ensemble": learned_ensemble(card)} if card.get("k_skip") else {}
     chosen = shipped_path(folder, kind)
     return shipped_needs(load(ShippedSpeed, chosen)) if not argument and chosen.is_file() else {}
+
+
+def learned_ensemble(card: Mapping[str, Any]) -> bool:
+    """Whether a learned speed policy's task policy ran with temporal ensembling; older cards say it of the training."""
+    return bool(card.get("ensemble", card.get("training", {}).get("ensemble", False)))
 
 
 def shipped_needs(speed: ShippedSpeed) -> dict[str, Any]:

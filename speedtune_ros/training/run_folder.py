@@ -12,7 +12,14 @@ from speedtune_ros.errors import ConfigError, DataError
 
 
 def begin_run(folder: Path, config: Any, resume: bool, free: Collection[str] = ()) -> None:
-    """Make `folder` the run's of `config`, or make sure it is; keys in `free` may change on the way.
+    """Make `folder` the run's of `config`, or make sure it is. Raises as `check_run`."""
+    check_run(folder, config, resume, free)
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration.dump(config, folder / "config.yaml")
+
+
+def check_run(folder: Path, config: Any, resume: bool, free: Collection[str] = ()) -> None:
+    """Make sure that `folder` may be the run's of `config`; keys in `free` may change on the way.
 
     Raises DataError if it holds a run already and is not to be resumed, ConfigError if that has other settings.
     """
@@ -26,8 +33,6 @@ def begin_run(folder: Path, config: Any, resume: bool, free: Collection[str] = (
             raise ConfigError(f"{folder}: a run is resumed with its own settings; {'; '.join(changed)}")
     elif path.exists():
         raise DataError(f"{folder}: holds a training run already; continue it with --resume or choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    configuration.dump(config, path)
 
 
 class RunLog:

@@ -48,7 +48,9 @@ class LearnerConfig:
     vision: VisionConfig = field(default_factory=VisionConfig)
     agent: RainbowConfig = field(default_factory=RainbowConfig)
     guide: GuideConfig = field(default_factory=GuideConfig)
-    begin_with: str = option("", "checkpoint of a speed policy to go on from, of the same task, k_skip and size of V")
+    begin_with: str = option(
+        "", "checkpoint of a speed policy to go on from; of the same task, profile, k_skip, network and size of V"
+    )
     give_up: float = option(
         1.3,
         "an episode ends as failed after so many lengths of the demonstration; 0: by its time limit alone",
@@ -99,6 +101,11 @@ class SpeedLearner:
         self.policy: Decider = self._make_policy()
         self.agent = self.policy.agent
         self.last: Update | None = None
+
+    def begin(self) -> None:
+        """Take over what `begin_with` names. Raises CheckpointError where that does not fit."""
+        if self.config.begin_with:
+            self.agent.begin_with(weights_to_begin_with(self.config.begin_with, self._card()))
 
     def add(self, decisions: Decisions, speeds: np.ndarray, outcome: float, left: int, name: str = "") -> float:
         """Learn from an episode from now on; its return, undiscounted.
@@ -156,8 +163,6 @@ class SpeedLearner:
         features = feature_stack(self._card(), self._companion, self.projection)
         stack, actions = config.features.k_stack, len(config.speeds)
         agent = rainbow.make(config.agent, features.size, stack, actions, self._bounds, config.seed)
-        if config.begin_with:
-            agent.begin_with(weights_to_begin_with(config.begin_with, self._card()))
         cameras = self._companion.cameras if config.features.images else {}
         policy = LearnedSpeed(agent, features, config.speeds, explore=True, cameras=cameras)
         policy.guide = Guide(config.guide, config.speeds, lambda: agent.decisions, config.seed)

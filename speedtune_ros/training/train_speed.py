@@ -26,7 +26,7 @@ from speedtune_ros.pipeline_trace import EpisodeResult
 from speedtune_ros.report.learning_figure import learning_figure
 from speedtune_ros.seeds import SELECTION, SPEED_TRAINING
 from speedtune_ros.training.event_file import EventFile
-from speedtune_ros.training.run_folder import RunLog, begin_run
+from speedtune_ros.training.run_folder import RunLog, begin_run, check_run
 from speedtune_ros.training.speed_learner import LearnerConfig
 from speedtune_ros.training.speed_rollout import SpeedRollout
 from speedtune_ros.training.state_file import read_tree, write_tree
@@ -71,13 +71,16 @@ class SpeedTrainer:
         self, config: TrainSpeedConfig, out: str | Path, command: str = "", resume: bool = False, threads: int = 0
     ) -> None:
         self.config, self.out, self._command = config, Path(out), command
-        folder = self.out / "training"
-        begin_run(folder, config, resume, free=("decisions",))
+        folder, free = self.out / "training", ("decisions",)
+        check_run(folder, config, resume, free)
         self._state = folder / "state.safetensors"
         found = read_tree(self._state) if resume and self._state.exists() else None
         calibration = self._episodes(config.seed * SEEDS_A_RUN + CALIBRATION)
         self.rollout = SpeedRollout(config, threads, calibration, found and found["learner"]["projection"])
         self.learner = self.rollout.learner
+        if found is None:
+            self.learner.begin()
+        begin_run(folder, config, resume, free)
         self.recent: deque[EpisodeResult] = deque(maxlen=_WINDOW)
         self._started = time.monotonic()
         if found is None:

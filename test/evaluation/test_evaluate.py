@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import pytest
 from speedtune_ros.cli import run as speedtune
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError, UnknownNameError
 from speedtune_ros.evaluation.arguments import add_arguments, config_of
-from speedtune_ros.evaluation.evaluate import EvaluationConfig, evaluate, summarise
+from speedtune_ros.evaluation.evaluate import EvaluationConfig, check_names, evaluate, summarise
 from speedtune_ros.evaluation.provenance import digest
+from speedtune_ros.evaluation.rollouts import build_pipeline
 from speedtune_ros.evaluation.samples import EpisodeSample, SampleFile
 from speedtune_ros.evaluation.workers import run_seeds
 from speedtune_ros.registry import make_task
@@ -251,3 +252,11 @@ def test_a_task_policy_runs_as_the_speed_policy_learned_it(
     add_arguments(parser)
     found = config_of(parser.parse_args(typed.format(folder=tmp_path).split()))
     assert (found.k_skip, found.ensemble) == (k_skip, ensemble)
+
+
+@pytest.mark.parametrize("begin", [check_names, lambda config: build_pipeline(config, 1)])
+def test_a_speed_policy_learned_with_ensembling_is_refused_without(begin: Callable[[EvaluationConfig], object]) -> None:
+    config = EvaluationConfig(task="tea_bag", policy="act", speed="rainbow", ensemble=True)
+    begin(config)
+    with pytest.raises(SpeedtuneError, match="temporal ensembling"):
+        begin(replace(config, ensemble=False))

@@ -28,7 +28,10 @@ def test_the_command_draws_speeds_and_refuses_bad_shares(tmp_path: Path, capsys:
     out = tmp_path / "speed.svg"
     command = ["plot", "speed", "--policy", "expert", "--speed", "4", "phase:4,2", "--episodes", "1", "--out", str(out)]
     assert speedtune([*command, "--marks", "0,0.5,1"]) == 0
-    assert "seeds 9000 to 9000 at constant:4, phase:4,2" in capsys.readouterr().out
+    words = "seeds 9000 to 9000 at constant:4, phase:4,2; key frames: seed 9000, which succeeds"
+    assert words in capsys.readouterr().out
     assert out.read_text().count("data:image/png;base64,") == 3
+    assert speedtune([*command[:5], "phase:4,2", "9", *command[7:], "--failure"]) == 0
+    assert "at phase:4,2, constant:9; key frames: seed 9000, which fails" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="between 0 and 1, got '0,2'"):
         speedtune([*command, "--marks", "0,2"])

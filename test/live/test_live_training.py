@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from speedtune_ros import graph
 from speedtune_ros.config import build
 from speedtune_ros.data.checkpoint_folder import WEIGHTS
 from speedtune_ros.errors import ConfigError, DataError, SpeedtuneError
+from speedtune_ros.execution import ExecutionConfig
 from speedtune_ros.live.episode import NO_LIMITS, EpisodeLimits, LiveEpisode
 from speedtune_ros.live.learner import LearnerFactory, allowed, episode_limits
-from speedtune_ros.live.run import within
+from speedtune_ros.live.run import _expected, _launch, within
 from speedtune_ros.live.train import LiveTraining
 from speedtune_ros.pipeline import Pipeline, PipelineConfig
 from speedtune_ros.registry import make_policy, make_simulation, make_speed_policy
@@ -183,3 +185,14 @@ def test_limits_are_those_of_training_in_simulation():
     limits = episode_limits(build(TrainSpeedConfig, {"speeds": [0.5, 2.0], "give_up": 1.5}), EPISODE_STEPS)
     assert limits == EpisodeLimits(18.0, 12.0)  # 400 and 50 steps at half speed; one and a half demonstrations
     assert np.isclose(episode_limits(TrainSpeedConfig(), EPISODE_STEPS).time, 9.0)
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_a_graph_is_launched_as_it_is_expected_to_run(ensemble):
+    config = ExecutionConfig(task="tea_bag", policy="act", k_skip=15, ensemble=ensemble)
+    given = {name: str(value) for name, value in _launch(config).items()}
+    nodes = {process.name: process.parameters for process in graph.processes(given)}
+    expected = {tuple(name.replace("__", ".").split(".", 1)): value for name, value in _expected(config).items()}
+    told = {(node, name) for node, name in expected if name in nodes[node]}
+    assert {("retimer", "scheduler.ensemble"), ("speed_policy", "ensemble"), ("speed_policy", "k_skip")} <= told
+    assert {key: nodes[key[0]][key[1]] for key in told} == {key: expected[key] for key in told}

@@ -68,9 +68,10 @@ def test_to_hdf5_is_what_our_training_reads(
         np.testing.assert_array_equal(episode.reached_qpos[:-1], episode.qpos[1:])
         np.testing.assert_array_equal(episode.images["top"][0], series.images["top"][0].pixels)
         assert episode.origin.task == "transfer_cube" and episode.origin.seed == 9003 and episode.simulated
-        assert (
-            len(series.ticks) - 2 <= episode.origin.success_step <= len(series.ticks)
-        )  # the end is heard a tick or two late
+        assert series.success_ns == next(stamp for stamp, reward in series.rewards if reward == 4.0)  # full reward
+        first_after = series.ticks[episode.origin.success_step :][:1]  # none where the tick that succeeded is the last
+        assert all(tick.stamp_ns >= series.success_ns for tick in first_after)
+        assert series.ticks[episode.origin.success_step - 1].stamp_ns < series.success_ns
     assert speedtune(["bag", "to-hdf5", str(lockstep_bag), str(tmp_path), "--episode", "1", "--cameras", "none"]) == 0
     assert not read_episode(tmp_path / "episode_2.hdf5").images
 

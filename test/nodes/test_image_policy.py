@@ -88,8 +88,12 @@ def test_bad_images_are_refused_and_nothing_moves(graph, client, act_checkpoint,
     if reason == "stale_image":  # a camera that hung long ago
         hung = client.create_publisher(Image, "camera/left_wrist/image_raw", IMAGE_OFFERED)
         client.until(hung.get_subscription_count, "a subscriber of the camera")
-        hung.publish(encode(np.zeros((*SIZE, 3), np.uint8), 1, "left_wrist"))
+        old = encode(np.zeros((*SIZE, 3), np.uint8), 1, "left_wrist")
+        # Again and again: the first may come before the subscriber knows of the publisher, and be lost.
+        repeat = client.create_timer(0.1, lambda: hung.publish(old))
     outcome = client.run_episode(seed=1)
+    if reason == "stale_image":
+        repeat.cancel()
     assert outcome.reason.startswith("fault: no first trajectory")
     client.until(lambda: client.counted("task_policy", f"refused.{reason}") > 0, f"refusals for {reason}")
     sent = np.array([message.position for message in client.heard["command"]])

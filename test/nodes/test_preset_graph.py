@@ -41,7 +41,8 @@ PATIENT = {
         "beat_timeout_s": 20.0,
         "interbotix": {"bring_up": {"timeout_s": 50.0}, "feedback": {"hold_s": 4.0, "fault_s": 15.0}},
     },
-    "retimer": {"answer_timeout_s": 20.0, "episode_timeout_s": 20.0},
+    # Shorter than an episode: a policy whose joint states came late does not answer, and is asked again.
+    "retimer": {"answer_timeout_s": 3.0, "episode_timeout_s": 20.0},
     "episode": {"silence_timeout_s": 20.0, "stall_timeout_s": 20.0, "driver_timeout_s": 20.0},
 }
 ONE = "tea_bag_disposal"

@@ -115,8 +115,8 @@ def test_one_of_others_is_refused_and_nothing_changes(nodes, client, act_checkpo
     missing = client.call(LoadSpeedPolicy, "speed_policy/load", path=str(tmp_path / "nothing"))
     assert not missing.success and "No such file" in missing.message
     shipped = client.call(SetSpeedMode, "speed_policy/set_mode", mode="rainbow")
-    interval = read_speed_card(CHECKPOINTS / "transfer_cube/act/act/rainbow").k_skip
-    assert not shipped.success and f"k_skip '{interval}', got '10'" in shipped.message
+    assert read_speed_card(CHECKPOINTS / "transfer_cube/act/act/rainbow").ensemble
+    assert not shipped.success and "temporal ensembling 'True', got 'False'" in shipped.message
     client.until(lambda: client.diagnostics("speed_policy").get("mode") == "constant:2", "the old mode")
 
 

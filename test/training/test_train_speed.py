@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -105,10 +106,20 @@ def test_a_run_goes_on_from_another_task_policys_speed_policy(whole: Path, tmp_p
         assert all(torch.equal(found[name], expected[name]) for name in expected)
     with pytest.raises(CheckpointError, match=r"expected 2 speeds to begin with, as \(3.0, 4.0\), got"):
         SpeedTrainer(config(f"begin_with={whole}", "speeds=[3.0, 4.0]"), tmp_path / "speeds", threads=1)
-    with pytest.raises(CheckpointError, match="expected k_skip 5 to begin with, got 10"):
-        SpeedTrainer(config(f"begin_with={whole}", "k_skip=5"), tmp_path / "k_skip", threads=1)
+    with pytest.raises(CheckpointError, match="cannot be begun with: k_skip: 10 there, 5 asked; network.hidden: 8"):
+        SpeedTrainer(config(f"begin_with={whole}", "k_skip=5", "agent.network.hidden=16"), tmp_path / "o", threads=1)
+    SpeedTrainer(config(), tmp_path / "o", threads=1)  # a refused run leaves nothing behind
     with pytest.raises(ConfigError, match="expected none where joint targets are chosen"):
         SpeedTrainer(config(f"begin_with={whole}", "chooses=targets"), tmp_path / "targets", threads=1)
+
+
+def test_what_a_run_began_with_is_not_needed_any_more(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "first")
+    settings = config(f"begin_with={tmp_path / 'first'}")
+    SpeedTrainer(settings, tmp_path / "then", threads=1)
+    shutil.rmtree(tmp_path / "first")
+    agent = SpeedTrainer(settings, tmp_path / "then", resume=True, threads=1).learner.agent
+    assert all(torch.equal(agent.network.state_dict()[name], tensor) for name, tensor in weights(whole).items())
 
 
 def test_a_folder_in_use_and_other_settings_are_refused(whole: Path) -> None:
