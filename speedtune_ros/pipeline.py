@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from speedtune_ros.config import option
 from speedtune_ros.errors import ConfigError, InvalidInputError
@@ -32,6 +32,9 @@ class PipelineConfig:
     retimer: str = option("linear", "retimer")
     retiming: RetimerConfig = field(default_factory=RetimerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    latencies: tuple[float, ...] = option(
+        (), "an episode's latency, one of these by its seed; empty: the scheduler's [s]", minimum=0.0, maximum=10.0
+    )
     time_limit_steps: int = option(0, "control steps an episode; 0: what the task needs at the speed", minimum=0)
     margin_steps: int = option(50, "control steps beyond the task's own", minimum=0)
     progress_limit: float = option(0.0, "demonstration time after which an episode ends [s]; 0: none", minimum=0.0)
@@ -54,13 +57,20 @@ def demonstrated_steps(simulation: Simulation, config: PipelineConfig) -> float:
     return (simulation.task.episode_steps + config.margin_steps) * make_scheduler(simulation, config).stretch
 
 
+def _by_latency(config: PipelineConfig) -> list[PipelineConfig]:
+    """`config` with each of its latencies."""
+    latencies = config.latencies or (config.scheduler.latency,)
+    return [replace(config, scheduler=replace(config.scheduler, latency=latency)) for latency in latencies]
+
+
 class _Slot:
     """One simulation with its own scheduler and driver, running one episode at a time."""
 
     def __init__(self, simulation: Simulation, config: PipelineConfig) -> None:
         self.simulation = simulation
         self._config = config
-        self._scheduler = make_scheduler(simulation, config)
+        self._schedulers = [make_scheduler(simulation, each) for each in _by_latency(config)]
+        self._scheduler = self._schedulers[0]
         self._driver = Driver(simulation.limits, simulation.initial_command)
         self._nominal = demonstrated_steps(simulation, config)
         self._slowest = 1.0
@@ -72,6 +82,7 @@ class _Slot:
         simulation = self.simulation
         simulation.reset(episode)
         self._driver.reset(simulation.initial_command)
+        self._scheduler = self._schedulers[episode.seed % len(self._schedulers)]
         self._scheduler.reset(simulation.initial_command, simulation.now_ns)
         self._slowest = 1.0
         self._progress = 0.0

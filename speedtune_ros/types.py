@@ -82,7 +82,8 @@ class InferenceRequest:
     """The retimer's question to both policies.
 
     progress: demonstration time executed since the episode began [s]; speed: executed `sdot`;
-    committed: (m, 14) targets already promised from the observation on, at the control rate (for in-painting).
+    committed: (m, 14) targets already promised from the observation on, at the control rate (for in-painting);
+    latency: expected from the observation to the hand-over [s].
     """
 
     sequence: int
@@ -90,6 +91,7 @@ class InferenceRequest:
     progress: float = 0.0
     speed: float = 1.0
     committed: np.ndarray = field(default_factory=lambda: np.empty((0, NUM_JOINTS), np.float32))
+    latency: float = 0.0
 
 
 @dataclass(frozen=True)

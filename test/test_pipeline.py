@@ -146,6 +146,16 @@ def test_latency_waits_that_many_ticks(simulations: dict[str, list[Simulation]])
     assert result.success
 
 
+def test_an_episode_has_one_of_several_latencies_by_its_seed(simulations: dict[str, list[Simulation]]) -> None:
+    mixed = run(simulations["act"][:2], n=4, trace=True, latencies=(0.0, 0.1))
+    for latency, results in ((0.0, mixed[::2]), (0.1, mixed[1::2])):
+        alone = run(simulations["act"][:1], n=4, trace=True, scheduler=SchedulerConfig(latency=latency))
+        for result in results:
+            (same,) = (other for other in alone if other.episode.seed == result.episode.seed)
+            np.testing.assert_array_equal(result.trace.commands, same.trace.commands)
+            assert result.steps == same.steps
+
+
 def test_sync_pauses_and_still_succeeds(simulations: dict[str, list[Simulation]]) -> None:
     result = run(simulations["act"][:1], trace=True, scheduler=SchedulerConfig(inference="sync", latency=0.1))[0]
     assert result.trace is not None

@@ -86,11 +86,13 @@ def request_from_message(message: Any) -> types.InferenceRequest:
     if committed.size % NUM_JOINTS or not np.isfinite(committed).all():
         size = committed.size
         raise Refused("committed", f"committed targets: expected finite rows of {NUM_JOINTS}, got {size} values")
-    if not (np.isfinite(message.progress) and np.isfinite(message.speed)):
-        raise Refused("not_finite", f"request: progress {message.progress}, speed {message.speed}")
+    latency = getattr(message, "latency", 0.0)  # bags from before it was told have none
+    numbers = {"progress": message.progress, "speed": message.speed, "latency": latency}
+    if not np.isfinite([*numbers.values()]).all():
+        raise Refused("not_finite", f"request: {', '.join(f'{name} {value}' for name, value in numbers.items())}")
     stamp_ns = to_ns(message.header.stamp)
     rows = committed.reshape(-1, NUM_JOINTS)
-    return types.InferenceRequest(message.sequence, stamp_ns, message.progress, message.speed, rows)
+    return types.InferenceRequest(message.sequence, stamp_ns, message.progress, message.speed, rows, latency)
 
 
 def chunk_from_message(message: Any) -> types.Chunk:

@@ -73,6 +73,7 @@ def request_to_message(request: types.InferenceRequest, episode_id: str, instruc
         speed=float(request.speed),
         progress=float(request.progress),
         instruction=instruction,
+        latency=float(request.latency),
     )
     message.header.stamp = to_stamp(request.stamp_ns)
     message.committed.frombytes(np.ascontiguousarray(request.committed, np.float32).tobytes())

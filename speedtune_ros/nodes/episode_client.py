@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import rclpy
+from action_msgs.msg import GoalInfo
+from action_msgs.srv import CancelGoal
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
+from unique_identifier_msgs.msg import UUID
 
 from speedtune_msgs.action import RunEpisode
 from speedtune_ros.errors import SpeedtuneError
@@ -22,6 +26,7 @@ from speedtune_ros.live.episode import NO_LIMITS, EpisodeLimits
 _SPIN_S = 0.05
 _CANCEL_S = 2.0
 _ATTEMPTS = 3
+_FOUND_S = 10.0
 _POLICIES = {"task_policy", "speed_policy"}
 
 # Called with each feedback: elapsed [s], progress [s], executed sdot, reward.
@@ -75,10 +80,15 @@ class EpisodeClient:
             self._spin_once()
             missing = (nodes - self.nodes) | (nodes & _POLICIES - self._listening())
             if not missing and self._client.server_is_ready():
-                return
+                return self._be_found(end - time.monotonic())
         raise SpeedtuneError(
             f"the graph was not up after {timeout:.0f} s; missing: {', '.join(missing) or 'run_episode'}"
         )
+
+    def _be_found(self, timeout: float) -> None:
+        """Until the action's server knows this client: it drops a reply to one that it has not found yet, and a goal
+        must not be sent twice."""
+        self.call(CancelGoal, "run_episode/_action/cancel_goal", cancel_of_nothing(), max(timeout, _FOUND_S))
 
     @property
     def nodes(self) -> set[str]:
@@ -188,6 +198,15 @@ class EpisodeClient:
     def _spin_once(self) -> None:
         self._executor.spin_once(_SPIN_S)
         self._alive()
+
+
+def cancel_of_nothing() -> CancelGoal.Request:
+    """A question without consequences to an action's server, which knows no such goal and says so.
+
+    Asked by a service client made after an action client: a process announces its ears in the order it made them, so
+    whoever answers has found both.
+    """
+    return CancelGoal.Request(goal_info=GoalInfo(goal_id=UUID(uuid=list(uuid.uuid4().bytes))))
 
 
 def _values(feedback: Any) -> tuple[float, float, float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,10 +32,10 @@ P = TypeVar("P", bound=PolicyNodeConfig)
 _LOCKSTEP_WAIT_S = 10.0
 
 
-class PolicyNode(StageNode[P]):
+class PolicyNode(StageNode[P], ABC):
     """Answers requests from its own thread, so that states and images are received while it infers.
 
-    A subclass implements `begin` and `answer`, and publishes; it calls `start` when it is ready.
+    A subclass implements `begin`, `answer` and `repeat`, and publishes; it calls `start` when it is ready.
     """
 
     def __init__(self, name: str, config_class: type[P]) -> None:
@@ -71,17 +72,17 @@ class PolicyNode(StageNode[P]):
     def warm_up(self) -> None:
         """What takes long the first time, in the thread that infers."""
 
+    @abstractmethod
     def begin(self, episode: Episode) -> None:
         """A new episode: reset the stage."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, query: Query, episode: Episode) -> Any:
         """Publish the answer and return it, for those who did not hear it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def repeat(self, answer: Any) -> None:
         """Publish an answer again."""
-        raise NotImplementedError
 
     def _follow(self, status: EpisodeStatus) -> None:
         active = status.phase in (EpisodeStatus.PREPARING, EpisodeStatus.RUNNING)

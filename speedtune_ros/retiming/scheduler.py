@@ -124,7 +124,9 @@ class ChunkScheduler:
         if self._outstanding is not None or now_ns < self.next_request_ns:
             return None
         setpoint = self._player.peek(now_ns)
-        request = InferenceRequest(self._sequence, now_ns, setpoint.progress, setpoint.speed, self._committed(now_ns))
+        request = InferenceRequest(
+            self._sequence, now_ns, setpoint.progress, setpoint.speed, self._committed(now_ns), self.latency
+        )
         self._sequence += 1
         self._outstanding = request
         self.next_request_ns = now_ns + self.config.k_skip * CONTROL_DT_NS

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
-from speedtune_ros.config import build, differences, merge
+from speedtune_ros.config import build, differences, merge, to_dict
 from speedtune_ros.data.checkpoint_folder import check_required, read_content, read_weights, write_folder
 from speedtune_ros.errors import CheckpointError, ConfigError, UnknownNameError
 from speedtune_ros.speed import rainbow
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 REQUIRED = {"speed_policy", "task", "profile", "policy", "k_skip", "speeds", "features", "scale", "network", "bounds"}
 _PROJECTION = "projection."
+_FIRST = "torso.1.weight"  # of the network's layers, without an encoder, the one that sees the features
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,9 @@ def check_companion(folder: str | Path, card: SpeedCard, companion: Companion) -
 def weights_to_begin_with(folder: str | Path, card: SpeedCard) -> dict[str, torch.Tensor]:
     """The network of a checkpoint that `card`'s policy can go on from, whichever task policy it was learned beside.
 
-    Reward, support and the speeds of V may differ, not how many there are: their order stays. Raises CheckpointError
-    that names both where the policies see or choose different things.
+    Reward, support and the speeds of V may differ, not how many there are: their order stays. `card`'s may see the
+    latency where that one did not; it makes no difference at first. Raises CheckpointError that names both where the
+    policies see or choose different things.
     """
     content = read_content(folder)
     found = _card(content, folder)
@@ -141,17 +144,26 @@ def weights_to_begin_with(folder: str | Path, card: SpeedCard) -> dict[str, torc
         raise CheckpointError(
             f"{folder}: expected {len(card.speeds)} speeds to begin with, as {card.speeds}, got {found.speeds}"
         )
-    differ = differences(*(_begun_from(each) for each in (found, card)))
+    before, now = (build(FeatureConfig, each.features, "features") for each in (found, card))
+    differ = differences(
+        _begun_from(found, replace(before, latency=before.latency or now.latency)), _begun_from(card, now)
+    )
     if differ:
         raise CheckpointError(f"{folder}: cannot be begun with: {differ}")
-    return read_weights(folder, content)
+    weights = read_weights(folder, content)
+    return weights if before == now else {**weights, _FIRST: _with_latency(weights[_FIRST], before.k_stack)}
 
 
-def _begun_from(card: SpeedCard) -> dict[str, Any]:
+def _with_latency(weight: torch.Tensor, stack: int) -> torch.Tensor:
+    """The first layer (H, stack * F), for one more feature at the end of each decision, which it does not look at."""
+    return functional.pad(weight.unflatten(1, (stack, -1)), (0, 1)).flatten(1)
+
+
+def _begun_from(card: SpeedCard, features: FeatureConfig) -> dict[str, Any]:
     """What a policy must share with the one it begins with; how much noise there is at first is not part of it."""
     network = {key: value for key, value in card.network.items() if key != "sigma"}
-    same = {key: getattr(card, key) for key in ("task", "profile", "k_skip", "features")}
-    return {**same, "chunk_length": card.scale["chunk_length"], "network": network}
+    same = {key: getattr(card, key) for key in ("task", "profile", "k_skip")}
+    return {**same, "features": to_dict(features), "chunk_length": card.scale["chunk_length"], "network": network}
 
 
 def feature_stack(card: SpeedCard, companion: Companion, projection: Projection | None) -> FeatureStack:

@@ -28,6 +28,7 @@ JOINT_SCALE = 1.0  # [rad], of the distance from the start pose; grippers 0 to 1
 VELOCITY_SCALE = 2.0  # [rad/s]
 SPEED_SCALE = 3.0  # sdot and ceilings
 PROGRESS_SCALE = 8.0  # [s], about the length of a demonstration
+LATENCY_SCALE = 0.05  # [s], from the observation to the hand-over
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class FeatureConfig:
     qvel: bool = option(True, "joint velocities")
     images: bool = option(True, "images, through an encoder")
     markov: bool = option(True, "executed speed, previous ceiling, progress, what is left of the chunk, time left")
+    latency: bool = option(False, "how much later what is chosen will take effect")
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class FeatureStack:
         self._encoded = encoded if config.images else None
         self._histories: dict[int, _History] = {}
         if not self.size:
-            raise ConfigError("features: expected at least one of qpos, qvel, images and markov, got none")
+            raise ConfigError("features: expected at least one of qpos, qvel, images, markov and latency, got none")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -99,6 +101,7 @@ class FeatureStack:
         names = [f"qpos{i}" for i in range(NUM_JOINTS)] if config.qpos else []
         names += [f"qvel{i}" for i in range(NUM_JOINTS)] if config.qvel else []
         names += ["speed", "ceiling", "progress", "chunk_left", "time_left"] if config.markov else []
+        names += ["latency"] if config.latency else []
         size = 0 if self._encoded is None else self._encoded.size
         return (*names, *(f"image{i}" for i in range(size)))
 
@@ -143,6 +146,7 @@ class FeatureStack:
         parts = [(state.qpos - start_pose()) / JOINT_SCALE] if self.config.qpos else []
         parts += [state.qvel / VELOCITY_SCALE] if self.config.qvel else []
         parts += [self._markov(history, query)] if self.config.markov else []
+        parts += [np.array([query.request.latency / LATENCY_SCALE])] if self.config.latency else []
         frame = np.concatenate([*parts, seen]).astype(np.float32)
         if not np.isfinite(frame).all():
             name = self.names[int(np.argmin(np.isfinite(frame)))]

@@ -46,7 +46,8 @@ class SpeedRollout:
         self._policy = make_policy(config.policy, task, config.dynamics)
         cameras = self._policy.info.cameras
         self._simulations = [make_simulation(task, config.dynamics, cameras) for _ in range(config.slots)]
-        settings = config.pipeline(workers=threads or len(os.sched_getaffinity(0)))
+        workers = threads or len(os.sched_getaffinity(0))
+        settings = config.pipeline(workers=workers, latencies=config.latencies)
         # Below demonstrated speed an episode needs more time, and its limit is part of what is learned.
         nominal = demonstrated_steps(self._simulations[0], settings) / min(config.speeds[0], 1.0)
         self._evaluating = dataclasses.replace(settings, time_limit_steps=round(nominal))

@@ -44,6 +44,9 @@ class TrainSpeedConfig(LearnerConfig, ExecutionConfig):
 
     chooses: str = option("speeds", "speeds for a task policy, or joint targets from scratch", choices=CHOICES)
     policy: str = option("expert", "task policy: expert, act (the shipped checkpoint) or a checkpoint's path")
+    latencies: tuple[float, ...] = option(
+        (), "one of these an episode, in place of `latency`, by its scene [s]", minimum=0.0, maximum=10.0
+    )
     decisions: int = option(20_000, "decisions to learn from", minimum=1)
     slots: int = option(8, "episodes that run side by side", minimum=1)
     evaluate_every: int = option(2_000, "decisions between evaluations and saved states", minimum=1)

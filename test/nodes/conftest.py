@@ -21,6 +21,7 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed: run `make setup`")
 pytest.importorskip("speedtune_msgs", reason="speedtune_msgs is not built: run `make setup`")
 
+from action_msgs.srv import CancelGoal  # noqa: E402
 from rclpy.action import ActionClient  # noqa: E402
 from rclpy.context import Context  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
@@ -28,6 +29,7 @@ from rclpy.node import Node  # noqa: E402
 
 from speedtune_msgs.action import RunEpisode  # noqa: E402
 from speedtune_ros.graph import environment  # noqa: E402
+from speedtune_ros.nodes.episode_client import cancel_of_nothing  # noqa: E402
 from speedtune_ros.nodes.topics import EVENTS, TOPICS  # noqa: E402
 
 DOMAINS = range(20, 100)  # all that never meet the ephemeral ports
@@ -88,9 +90,22 @@ class Client(Node):
         """An accepted goal's handle, or None if it was rejected."""
         client = ActionClient(self, kind, name)
         assert client.wait_for_server(timeout_sec=PATIENCE), f"no action {name}"
-        time.sleep(0.7)  # a server that has not found this client yet drops its reply
+        self._be_found(name)
         handle = self._reply(lambda: client.send_goal_async(kind.Goal(**fields)), f"reply of {name}", PATIENCE)
         return handle if handle.accepted else None
+
+    def _be_found(self, action: str) -> None:
+        """Until its server knows the action client just made: it drops a reply to one that it has not found yet."""
+        client = self.create_client(CancelGoal, f"{action}/_action/cancel_goal")
+        assert client.wait_for_service(timeout_sec=PATIENCE), f"no action {action}"
+        for _ in range(20):
+            answer = client.call_async(cancel_of_nothing())
+            end = time.monotonic() + PATIENCE / 20
+            while time.monotonic() < end:
+                if answer.done():
+                    return
+                time.sleep(0.01)
+        pytest.fail(f"{action} does not answer")
 
     def send_goal(self, **fields: Any) -> Any:
         """The handle of an episode under way."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
@@ -60,11 +62,11 @@ def test_chunk(kind):
 
 def test_request():
     committed = RNG.normal(size=(3, 14)).astype(np.float32)
-    request = types.InferenceRequest(3, 60_000_000, 1.25, 2.5, committed)
+    request = types.InferenceRequest(3, 60_000_000, 1.25, 2.5, committed, 0.03)
     message = over_the_wire(conversions.request_to_message(request, "episode", "lift"))
     assert (message.episode_id, message.instruction) == ("episode", "lift")
     back = conversions.request_from_message(message)
-    assert (back.sequence, back.stamp_ns, back.progress, back.speed) == (3, 60_000_000, 1.25, 2.5)
+    assert (back.sequence, back.stamp_ns, back.progress, back.speed, back.latency) == (3, 60_000_000, 1.25, 2.5, 0.03)
     np.testing.assert_array_equal(back.committed, committed)
 
 
@@ -72,6 +74,21 @@ def test_request_with_half_a_row_is_refused():
     message = conversions.request_to_message(types.InferenceRequest(0, 0), "episode", "")
     message.committed = [0.0] * 15
     with pytest.raises(Refused, match="rows of 14, got 15"):
+        conversions.request_from_message(message)
+
+
+def test_request_of_an_old_bag_has_no_latency():
+    message = conversions.request_to_message(types.InferenceRequest(1, 2, 0.5, 1.5), "episode", "")
+    fields = set(message.get_fields_and_field_types()) - {"latency"}
+    old = SimpleNamespace(**{name: getattr(message, name) for name in fields})
+    assert conversions.request_from_message(old).latency == 0.0
+
+
+@pytest.mark.parametrize("name", ["progress", "speed", "latency"])
+def test_request_that_is_not_finite_is_refused(name):
+    message = conversions.request_to_message(types.InferenceRequest(0, 0), "episode", "")
+    setattr(message, name, float("nan"))
+    with pytest.raises(Refused, match=f"{name} nan"):
         conversions.request_from_message(message)
 
 

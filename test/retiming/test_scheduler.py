@@ -92,6 +92,12 @@ class TestCadence:
         assert asked == [0, 15, 30, 45]
         assert (np.diff(progress) >= 0.0).all()
 
+    def test_a_request_tells_the_latency(self) -> None:
+        assert ask(make(latency=0.06), START).latency == 0.06
+        scheduler = make(latency=0.06, measure_latency=True)
+        answer(scheduler, ask(scheduler, START), after=2)
+        assert ask(scheduler, START + 10 * TICK).latency == pytest.approx(0.04)
+
     def test_latency_is_rounded_to_ticks(self) -> None:
         assert make(latency=0.049).handover_ns(START) == START + 2 * TICK
         assert make(latency=0.051).handover_ns(START) == START + 3 * TICK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,6 +53,15 @@ def test_two_decisions_by_hand() -> None:
     np.testing.assert_allclose(second[2], expected, atol=1e-6)
     third = features.observe({0: query(2, 1.0, 3.0)})[0]
     np.testing.assert_allclose(third[2, -2:], [1 - 0.5 / 2, 1 - 0.4 / 9], atol=1e-6)
+
+
+def test_the_latency_is_the_last_of_those_before_the_images() -> None:
+    config = FeatureConfig(k_stack=1, qpos=False, qvel=False, images=False, latency=True)
+    features = begun(config)
+    assert features.names == ("speed", "ceiling", "progress", "chunk_left", "time_left", "latency")
+    asked = query(0, 0.0, 0.0)
+    late = Query(asked.observation, dataclasses.replace(asked.request, latency=0.04))
+    np.testing.assert_allclose(features.observe({0: late})[0][0, -1], 0.8, atol=1e-6)
 
 
 def test_slots_and_episodes_are_apart() -> None:
@@ -105,7 +115,7 @@ def test_nothing_that_is_not_finite_is_remembered() -> None:
 def test_wrong_ones_are_refused() -> None:
     with pytest.raises(ConfigError, match="images are on, but there is no encoder"):
         FeatureStack(FeatureConfig(), SCALE)
-    with pytest.raises(ConfigError, match="at least one of qpos, qvel, images and markov, got none"):
+    with pytest.raises(ConfigError, match="at least one of qpos, qvel, images, markov and latency, got none"):
         FeatureStack(FeatureConfig(qpos=False, qvel=False, images=False, markov=False), SCALE)
     with pytest.raises(ConfigError, match=r"time_limit: expected a positive time \[s\], got 0"):
         EpisodeScale(0.0, 2.0)

@@ -113,6 +113,19 @@ def test_a_run_goes_on_from_another_task_policys_speed_policy(whole: Path, tmp_p
         SpeedTrainer(config(f"begin_with={whole}", "chooses=targets"), tmp_path / "targets", threads=1)
 
 
+def test_a_run_that_sees_the_latency_goes_on_from_one_that_did_not(whole: Path, tmp_path: Path) -> None:
+    seeing = config(f"begin_with={whole}", "features.latency=true", "latencies=[0.0, 0.2]")
+    learner = SpeedTrainer(seeing, tmp_path / "begun", threads=1).learner
+    learner.write(tmp_path / "seeing", {}, "", {}, {})
+    states = np.random.default_rng(0).normal(size=(4, 5, 34)).astype(np.float32)
+    before = SpeedTrainer(config(f"begin_with={whole}"), tmp_path / "before", threads=1).learner.agent
+    values = before.act(states[..., :33], explore=False)[1]
+    found = learner.agent.act(states, explore=False)[1]
+    np.testing.assert_allclose(found, values, rtol=1e-5)  # whatever the latency
+    with pytest.raises(CheckpointError, match="features.latency: True there, False asked"):
+        SpeedTrainer(config(f"begin_with={tmp_path / 'seeing'}"), tmp_path / "blind", threads=1)
+
+
 def test_what_a_run_began_with_is_not_needed_any_more(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path / "first")
     settings = config(f"begin_with={tmp_path / 'first'}")
@@ -227,6 +240,20 @@ def test_waiting_at_rest_lengthens_an_episode(tmp_path: Path) -> None:
         assert all(timed.success_step for timed in trainer._baseline)  # the demonstrated motion gets to its end
         trainer.rollout.close()
     assert limits[1] > 1.5 * limits[0]
+
+
+def test_training_may_have_several_latencies(tmp_path: Path) -> None:
+    def steps(name: str, setting: str) -> dict[int, int]:
+        trainer = SpeedTrainer(config(setting), tmp_path / name, threads=1)
+        found = {result.episode.seed: result.steps for result in trainer.rollout.run("constant:3", range(9000, 9004))}
+        trainer.rollout.close()
+        return found
+
+    mixed = steps("mixed", "latencies=[0.0, 0.2]")
+    prompt, late = steps("prompt", "latency=0.0"), steps("late", "latency=0.2")
+    assert mixed == {seed: (late if seed % 2 else prompt)[seed] for seed in mixed} and prompt != late
+    with pytest.raises(ConfigError, match="latencies: expected between 0.0 and 10.0, got -0.1"):
+        config("latencies=[0.0, -0.1]")
 
 
 def test_an_option_for_a_running_graph_needs_one(tmp_path: Path) -> None:
