@@ -53,8 +53,10 @@ def make_scheduler(simulation: Simulation, config: PipelineConfig) -> ChunkSched
 
 
 def demonstrated_steps(simulation: Simulation, config: PipelineConfig) -> float:
-    """Control steps an episode may take at demonstrated speed, where `time_limit_steps` does not say."""
-    return (simulation.task.episode_steps + config.margin_steps) * make_scheduler(simulation, config).stretch
+    """Control steps an episode may take at demonstrated speed, at any of its latencies, where `time_limit_steps` does
+    not say."""
+    stretch = max(make_scheduler(simulation, each).stretch for each in _by_latency(config))
+    return (simulation.task.episode_steps + config.margin_steps) * stretch
 
 
 def _by_latency(config: PipelineConfig) -> list[PipelineConfig]:

@@ -98,13 +98,11 @@ class Client(Node):
         """Until its server knows the action client just made: it drops a reply to one that it has not found yet."""
         client = self.create_client(CancelGoal, f"{action}/_action/cancel_goal")
         assert client.wait_for_service(timeout_sec=PATIENCE), f"no action {action}"
+        answered = threading.Event()
         for _ in range(20):
-            answer = client.call_async(cancel_of_nothing())
-            end = time.monotonic() + PATIENCE / 20
-            while time.monotonic() < end:
-                if answer.done():
-                    return
-                time.sleep(0.01)
+            client.call_async(cancel_of_nothing()).add_done_callback(lambda _: answered.set())
+            if answered.wait(PATIENCE / 20):
+                return
         pytest.fail(f"{action} does not answer")
 
     def send_goal(self, **fields: Any) -> Any:

@@ -49,12 +49,12 @@ def assert_holds(client):
     np.testing.assert_array_equal(driver(client).command, last)
 
 
-def test_two_speeds_end_to_end(client):
+def test_two_speeds_end_to_end(unhurried, client):
     slow = client.run_episode(seed=3, speed_mode="constant:1", timeout=60.0)
     fast = client.run_episode(seed=3, speed_mode="constant:2", timeout=60.0)
     assert (slow.success, slow.reason) == (fast.success, fast.reason) == (True, "success")
     assert fast.acceleration == pytest.approx(slow.duration / fast.duration)
-    assert fast.acceleration > 1.2  # about 2; a loaded machine stretches either
+    assert 1.7 < fast.acceleration < 2.4  # a loaded machine stretches the slow one, too
     assert slow.acceleration == 1.0
 
 

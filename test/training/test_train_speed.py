@@ -234,12 +234,14 @@ def test_time_inside_an_evaluation_is_counted_once() -> None:
 
 def test_waiting_at_rest_lengthens_an_episode(tmp_path: Path) -> None:
     limits = []
-    for number, settings in enumerate([(), ("inference=sync", "latency=0.3")]):
+    late = ("latency=0.3", "latencies=[0.0, 0.3]")
+    for number, settings in enumerate([(), *(("inference=sync", each) for each in late)]):
         trainer = SpeedTrainer(config(*settings), tmp_path / str(number), threads=1)
         limits.append(trainer.learner.time_limit)
         assert all(timed.success_step for timed in trainer._baseline)  # the demonstrated motion gets to its end
         trainer.rollout.close()
     assert limits[1] > 1.5 * limits[0]
+    assert limits[2] == limits[1]
 
 
 def test_training_may_have_several_latencies(tmp_path: Path) -> None:
