@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     variants = read_variants(args.config or share_path("config/ablations.yaml"))
     chosen = select(variants, args.groups)
     if args.list:
-        print("\n".join(f"{variant.group or '-':<16} {variant.name:<28} {variant.changes}" for variant in chosen))
+        print("\n".join(map(described, chosen)))
         return 0
     with Bar() as bar:
         study = study_of(args, NAME, bar, decisions=args.decisions)
@@ -41,6 +41,17 @@ def run(args: argparse.Namespace) -> int:
             write(study, variants)
     print(f"written to {study.out}: {NAME}.json, {NAME}.md, {NAME}.png")
     return 0
+
+
+def described(variant: Any) -> str:
+    """A line of the list. Raises ConfigError where a parameter is unknown."""
+    from speedtune_ros.config import flat
+    from speedtune_ros.evaluation.variants import changed
+    from speedtune_ros.training.train_speed import TrainSpeedConfig
+
+    changed(TrainSpeedConfig(), variant)
+    changes = ", ".join(f"{key}={value}" for key, value in flat(variant.changes).items())
+    return f"{variant.group or '-':<16} {variant.name:<28} {changes}"
 
 
 def write(study: Any, variants: Any) -> None:

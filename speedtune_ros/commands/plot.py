@@ -86,6 +86,8 @@ def _speed(args: argparse.Namespace) -> str:
     progress_figure(runs, marks).savefig(args.out, dpi=DPI)
     shown = next(run for run in runs if run.frames)
     outcome = "succeeds" if shown.success else "fails"
+    if shown.success == args.failure:
+        outcome += f" like all {len(seeds)}"
     return (
         f"seeds {seeds[0]} to {seeds[-1]} at {', '.join(config.speed for config in configs)}; "
         f"key frames: seed {shown.seed}, which {outcome}"

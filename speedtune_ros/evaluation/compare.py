@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from speedtune_ros.config import differences
 from speedtune_ros.errors import DataError
 from speedtune_ros.evaluation.paper import paper_figure
 from speedtune_ros.evaluation.results import Row, kind
@@ -25,8 +26,7 @@ def compare(row: Row, others: Sequence[Row]) -> dict[str, Any]:
     own = [other for other in others if _setting(other) == _setting(row)]
     constant = [other for other in own if kind(other) == "constant"]
     if not constant:
-        what = ", ".join(f"{key} {value}" for key, value in _setting(row).items())
-        raise DataError(f"compare: expected a sweep over constant speeds of {what}, got none")
+        raise DataError(f"compare: expected a sweep over constant speeds {_nearest(row, others)}")
     tables = [other for other in own if kind(other) == "phase"]
     paper = paper_figure(row["policy"], row["task"])
     keys = ("speed", "episodes", "seed", *RATES, "acceleration", "demo_speedup", "successes_per_minute")
@@ -90,6 +90,14 @@ def markdown(compared: Sequence[Mapping[str, Any]]) -> str:
 def _setting(row: Row) -> dict[str, Any]:
     found = {**row.get("config", {}), **row}
     return {key: found[key] for key in SAME if key in found}
+
+
+def _nearest(row: Row, others: Sequence[Row]) -> str:
+    """With which settings, beside the constant speeds whose settings come closest to those of `row`."""
+    wanted = _setting(row)
+    found = [differences(_setting(other), wanted) for other in others if kind(other) == "constant"]
+    of = f"of task {wanted['task']}, policy {wanted['policy']}"
+    return f"{of}, with its settings; got {min(found, key=len)}" if found else f"{of}, got none"
 
 
 def _beats(other: Row, row: Row) -> bool:

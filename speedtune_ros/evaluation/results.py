@@ -21,6 +21,10 @@ def read_rows(path: Path) -> list[Row]:
         content = json.loads(file.read_text())
         rows = next((content[key] for key in LISTS if key in content), [content])
         missing = sorted({key for row in rows for key in NEEDED if key not in row})
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: expected results of `speedtune eval`, `sweep` or `ablate`, no {file.name} there"
+        ) from error
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{file}: expected what `speedtune eval`, `sweep` or `ablate` writes: {error}") from error
     if missing or not rows:

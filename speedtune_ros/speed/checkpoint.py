@@ -122,11 +122,19 @@ def check_companion(folder: str | Path, card: SpeedCard, companion: Companion) -
         ("dynamics profile", card.profile, companion.profile),
         ("task policy", card.policy, companion.policy),
         ("k_skip", card.k_skip, companion.k_skip or card.k_skip),
-        ("temporal ensembling", card.ensemble, card.ensemble if companion.ensemble is None else companion.ensemble),
+        (
+            "temporal ensembling",
+            _on(card.ensemble),
+            _on(card.ensemble if companion.ensemble is None else companion.ensemble),
+        ),
         ("weights of the task policy", card.policy_digest[:16], companion.digest[:16]),
     ):
         if learned != given:
             raise CheckpointError(f"{folder}: this speed policy was learned for {what} '{learned}', got '{given}'")
+
+
+def _on(ensemble: bool) -> str:
+    return "on" if ensemble else "off"
 
 
 def weights_to_begin_with(folder: str | Path, card: SpeedCard) -> dict[str, torch.Tensor]:

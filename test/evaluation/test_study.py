@@ -125,7 +125,15 @@ def test_the_shipped_ablations_fit_the_configuration(capsys: pytest.CaptureFixtu
         named = {name: config.reward for (found, name), config in configs.items() if found == group}
         assert all(getattr(reward, value) == float(name.split()[1]) for name, reward in named.items())
     assert speedtune(["ablate", "alpha", "--list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 6
+    listed = capsys.readouterr().out.splitlines()
+    assert len(listed) == 6 and listed[1].endswith("reward.kind=speed, reward.alpha=0.002")
+
+
+def test_a_list_refuses_an_unknown_parameter(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("ablate: {ros__parameters: {mine: {quick: {reward.alfa: 1.0}}}}")
+    with pytest.raises(ConfigError, match="mine: quick.*alfa"):
+        speedtune(["ablate", "--config", str(file), "--list"])
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_what_is_learned_with_temporal_ensembling_runs_with_it(tmp_path: Path) -
     for folder in (tmp_path, tmp_path / "older"):
         assert execution_needs(f"rainbow:{folder}", "expert", "transfer_cube") == {"k_skip": 10, "ensemble": True}
         make_speed_policy(f"rainbow:{folder}", expert, 10, ensemble=True)
-        with pytest.raises(CheckpointError, match="temporal ensembling 'True', got 'False'"):
+        with pytest.raises(CheckpointError, match="temporal ensembling 'on', got 'off'"):
             make_speed_policy(f"rainbow:{folder}", expert, 10, ensemble=False)
 
 

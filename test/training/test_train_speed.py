@@ -90,7 +90,7 @@ def test_the_checkpoint_is_a_speed_policy_beside_its_own_task_policy_only(whole:
     ):
         with pytest.raises(CheckpointError, match=message):
             make_speed_policy(f"rainbow:{whole}", other, k_skip)
-    with pytest.raises(CheckpointError, match="temporal ensembling 'False', got 'True'"):
+    with pytest.raises(CheckpointError, match="temporal ensembling 'off', got 'on'"):
         make_speed_policy(f"rainbow:{whole}", expert, 10, ensemble=True)
     with pytest.raises(ConfigError, match="runs beside the task policy"):
         make_speed_policy(f"rainbow:{whole}")
