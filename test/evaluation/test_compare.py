@@ -9,7 +9,6 @@ import pytest
 from speedtune_ros.cli import run as speedtune
 from speedtune_ros.errors import DataError
 from speedtune_ros.evaluation.compare import at_acceleration, compare, frontier
-from speedtune_ros.evaluation.results import read_rows
 
 
 def row(speed: str, acceleration: float | None, rate: float, **more: Any) -> dict[str, Any]:
@@ -59,12 +58,6 @@ def test_a_speed_is_compared_under_the_same_settings_only(key: str) -> None:
     assert compare(row("rainbow", 3.0, 0.8, config={key: "a"}), under)[key] == "a"
     with pytest.raises(DataError, match=f"got {key}.*a.*b"):
         compare(row("rainbow", 3.0, 0.8, config={key: "b"}), under)
-
-
-def test_results_that_are_not_there_are_named(tmp_path: Path) -> None:
-    for given in (tmp_path / "nothing", tmp_path / "nothing.json"):
-        with pytest.raises(DataError, match=f"{given}: expected results.*, no .*json there"):
-            read_rows(given)
 
 
 def test_the_best_constant_speeds_count() -> None:

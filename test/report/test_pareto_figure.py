@@ -67,8 +67,9 @@ def test_results_are_read_from_sweeps_evaluations_and_studies(tmp_path: Path) ->
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere/sweep.json: expected what `speedtune eval`, `sweep` or `ablate`"):
-        read_rows(tmp_path / "nowhere")
+    for given, file in (("nowhere", "sweep.json"), ("nowhere.json", "nowhere.json")):
+        with pytest.raises(DataError, match=f"{given}: expected results of `speedtune eval`.*, no {file} there"):
+            read_rows(tmp_path / given)
     (tmp_path / "a.json").write_text('{"task": "tea_bag"}')
     with pytest.raises(DataError, match="evaluations with acceleration, policy, speed"):
         read_rows(tmp_path / "a.json")
