@@ -235,4 +235,4 @@ class Replay:
         """The stacks that end at `rows` (B,): (B, k, F)."""
         back = np.minimum(np.arange(self._stack - 1, -1, -1), self._columns["age"][rows][:, None])
         rows = (rows[:, None] - back) % self.config.capacity
-        return np.concatenate([self._columns[name][rows].astype(np.float32) for name in ("features", "pixels")], -1)
+        return np.concatenate([self._columns[name][rows] for name in ("features", "pixels")], -1, dtype=np.float32)
