@@ -22,6 +22,7 @@ def test_demonstrations_retried_never_reach_selection() -> None:
 
 def test_seeds_are_counted_from_the_first() -> None:
     assert seeds.parse_seeds(7, 3) == [7, 8, 9]
+    assert seeds.parse_seeds(0, 1) == [0]
 
 
 @pytest.mark.parametrize(

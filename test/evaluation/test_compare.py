@@ -39,6 +39,10 @@ def test_an_acceleration_nobody_reached_has_no_rate() -> None:
 
 def test_tables_that_another_one_beats_are_left_out() -> None:
     assert [found["speed"] for found in frontier(TABLES)] == ["phase:3,2", "phase:4,2"]
+    as_fast, as_sure = row("phase:9,1", 3.1, 0.6), row("phase:9,2", 2.4, 0.9)
+    assert [found["speed"] for found in frontier([*TABLES, as_fast, as_sure])] == ["phase:3,2", "phase:4,2"]
+    twins = [row("phase:1,1", 2.0, 0.5), row("phase:1,1,open=1", 2.0, 0.5)]
+    assert frontier(twins) == twins  # neither beats the other
 
 
 def test_a_policy_is_compared_with_its_own_task_policy_only() -> None:

@@ -26,7 +26,8 @@ def test_a_noisy_layer_by_hand() -> None:
 
 def test_noise_begins_as_published() -> None:
     layer = NoisyLinear(16, 5, sigma=0.5)
-    assert layer.weight.abs().max() <= 0.25 and layer.bias.abs().max() <= 0.25
+    for values in (layer.weight, layer.bias):  # between -1/sqrt(16) and 1/sqrt(16)
+        assert -0.25 <= values.min() < 0.0 < values.max() <= 0.25
     assert (layer.weight_sigma == 0.125).all() and (layer.bias_sigma == 0.125).all()
     generator = torch.Generator().manual_seed(0)
     draws = []

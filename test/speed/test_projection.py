@@ -30,6 +30,12 @@ def test_what_comes_out_has_unit_spread_and_what_never_varies_stays_small() -> N
     np.testing.assert_array_equal(same(np.full((1, 2), 4.0)), [[0.0, 0.0]])
 
 
+def test_a_spread_far_below_the_largest_is_not_blown_up() -> None:
+    ends = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]) * [200.0, 0.002]  # spreads 200 and .002
+    found = Projection.fit(ends, 2)(ends)
+    np.testing.assert_allclose(np.abs(found), np.tile([1.0, 0.002 / (1e-3 * 200.0)], (4, 1)), rtol=1e-6)
+
+
 def test_wrong_ones_are_refused() -> None:
     for bad in (np.full((3, 2), np.nan), np.zeros((0, 2)), np.zeros(4)):
         with pytest.raises(InvalidInputError, match="encoded images: expected finite numbers"):
