@@ -25,6 +25,7 @@ SELECTION = SeedRange("selection", 9_000, 9_999)  # checkpoints, tables and sett
 RETRIED = SeedRange("demonstrations", RETRY_STRIDE, RETRIES * RETRY_STRIDE - 1)
 EVALUATION = SeedRange("evaluation", 100_000, 199_999_999)  # only for figures that are reported
 SPEED_TRAINING = SeedRange("speed training", 200_000_000, 2**31 - 1)  # speed policies learn on them
+SEEDS_A_RUN = 1_000_000  # training seed s takes scenes from SPEED_TRAINING.first + s * SEEDS_A_RUN on
 
 RANGES = (DEMONSTRATIONS, SELECTION, RETRIED, EVALUATION, SPEED_TRAINING)
 

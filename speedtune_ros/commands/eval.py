@@ -8,7 +8,7 @@ from typing import Any
 
 from speedtune_ros.evaluation.arguments import Bar, add_arguments, compared, config_of
 from speedtune_ros.evaluation.evaluate import evaluate
-from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
+from speedtune_ros.evaluation.evaluation_config import EvaluationConfig, file_words
 from speedtune_ros.evaluation.samples import EpisodeSample
 from speedtune_ros.seeds import parse_seeds, warning
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 def default_path(config: EvaluationConfig) -> Path:
     """A file under runs/eval named after what is evaluated."""
-    words = (config.task, Path(config.policy).name, config.dynamics, config.retimer, config.speed.replace(":", "-"))
+    words = (config.task, Path(config.policy).name, config.dynamics, config.retimer, file_words(config.speed))
     return Path("runs/eval", "_".join(words) + ".json")
 
 

@@ -44,7 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     words = f"first seed (default: {SELECTION.first})"
     swing.add_argument("--seed", type=int, default=SELECTION.first, metavar="S", help=words)
     cores = len(os.sched_getaffinity(0))
-    swing.add_argument("--workers", type=int, default=cores, metavar="W", help=f"processes (default: {cores})")
+    swing.add_argument(
+        "--workers", type=arguments.count, default=cores, metavar="W", help=f"processes (default: {cores})"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,7 +78,7 @@ def _speed(args: argparse.Namespace) -> str:
     from speedtune_ros.evaluation.traces import runs_with_key_frames, traced_runs
     from speedtune_ros.report.progress_figure import MARKS, progress_figure
 
-    marks = _shares(args.marks) if args.marks else MARKS
+    marks = MARKS if args.marks is None else _shares(args.marks)
     seeds = parse_seeds(args.seed, args.episodes)
     configs = [arguments.config_of(args, speed=speed) for speed in args.speed]
     for config in configs:

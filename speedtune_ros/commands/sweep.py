@@ -98,7 +98,7 @@ def speeds_of(args: argparse.Namespace) -> list[str]:
         if given:
             raise ConfigError(f"--{given[0]}: belongs to phase tables; expected --fast as well")
         default = LIVE_SPEEDS if args.live else "1.0:4.5:0.5"
-        return [f"constant:{speed:g}" for speed in parse_speeds(args.speeds or default)]
+        return [f"constant:{speed:g}" for speed in parse_speeds(default if args.speeds is None else args.speeds)]
     if args.speeds or not args.slow:
         raise ConfigError("phase tables: expected --fast and --slow, and no --speeds")
     grid = [parse_speeds(text) if text else [] for text in (args.fast, args.slow, args.open, args.holding)]

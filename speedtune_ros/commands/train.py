@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from speedtune_ros.evaluation.arguments import count
 from speedtune_ros.live.arguments import add_live_arguments, refuse_without_live
 from speedtune_ros.presets import preset_names, preset_path
 
@@ -105,7 +107,8 @@ def _train_speed(args: argparse.Namespace) -> int:
     refuse_without_live(args)
     last = train_speed(config, args.out, _command(), args.resume, True, 60.0 * args.minutes, args.threads or 0)
     print("\n".join(describe(last)))
-    print(f"the best policy is in {args.out}: run it with --speed rainbow:{args.out}")
+    options = f"--speed rainbow:{args.out}" if config.chooses == "speeds" else f"--policy {args.out} --speed 1"
+    print(f"the best policy is in {args.out}: run it with {options}")
     return 0
 
 
@@ -115,10 +118,17 @@ def _add_common(parser: argparse.ArgumentParser, config: str, example: str) -> N
     parser.add_argument("--config", type=Path, metavar="FILE", help=f"ROS parameter YAML (default: {config})")
     words = f"single parameters, such as {example}"
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help=words)
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: one a core)")
+    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: one a core)")
     words = "stop after this time; --resume goes on"
-    parser.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help=words)
+    parser.add_argument("--minutes", type=_minutes, default=math.inf, metavar="M", help=words)
     parser.add_argument("--resume", action="store_true", help="go on exactly where the run in --out stands")
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not minutes > 0.0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got '{text}'")
+    return minutes
 
 
 def _parsed(settings: Sequence[str]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any
 
 from speedtune_ros.config import build
-from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
 from speedtune_ros.evaluation.metrics import wilson
 from speedtune_ros.evaluation.samples import EpisodeSample
@@ -33,22 +32,25 @@ def add_arguments(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()
     words = f"first seed; those below {FIRST_SEED} are for training and selection (default: {FIRST_SEED})"
     group.add_argument("--seed", type=int, default=FIRST_SEED, metavar="S", help=words)
     cores = len(os.sched_getaffinity(0))
-    group.add_argument("--workers", type=int, default=cores, metavar="W", help=f"processes (default: {cores})")
-    group.add_argument("--slots", type=int, default=4, metavar="M", help="episodes batched in a process (default: 4)")
+    group.add_argument("--workers", type=count, default=cores, metavar="W", help=f"processes (default: {cores})")
+    group.add_argument("--slots", type=count, default=4, metavar="M", help="episodes batched in a process (default: 4)")
     words = f"folder in which the runs at 1x are kept and shared (default: {BASELINES})"
     group.add_argument("--baselines", type=Path, default=BASELINES, metavar="DIR", help=words)
     words = "run only the first N seeds at 1x: the mean time to success they give hardly changes (default: all)"
-    group.add_argument("--baseline-episodes", type=int, metavar="N", help=words)
+    group.add_argument("--baseline-episodes", type=count, metavar="N", help=words)
     group.add_argument("--no-baselines", action="store_true", help="leave out acceleration and demo_speedup")
 
 
+def count(text: str) -> int:
+    """An option's whole number of at least 1, as argparse takes its `type`."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
+    return int(text)
+
+
 def compared(args: argparse.Namespace) -> int | None:
-    """How many seeds run at 1x too, as `evaluate` takes it. Raises ConfigError."""
-    if args.no_baselines:
-        return 0
-    if args.baseline_episodes is not None and args.baseline_episodes < 1:
-        raise ConfigError(f"--baseline-episodes: expected at least 1, got {args.baseline_episodes}; see --no-baselines")
-    return args.baseline_episodes
+    """How many seeds run at 1x too, as `evaluate` takes it."""
+    return 0 if args.no_baselines else args.baseline_episodes
 
 
 def add_config(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:

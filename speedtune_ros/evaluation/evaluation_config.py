@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,3 +47,8 @@ class EvaluationConfig(ExecutionConfig):
         kind, _, argument = self.speed.partition(":")
         chosen = [sample.commanded_speed for sample in samples if sample.commanded_speed > 0.0]
         return float(argument) if kind == "constant" else metrics.mean(chosen) if chosen else 1.0
+
+
+def file_words(speed: str) -> str:
+    """A speed policy's name and argument as a part of a file's name."""
+    return re.sub(r"[^\w.,=-]+", "-", speed)

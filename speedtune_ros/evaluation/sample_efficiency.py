@@ -14,6 +14,7 @@ from typing import Any
 from speedtune_ros.data.checkpoint_folder import CARD, WEIGHTS, replace_file
 from speedtune_ros.errors import ConfigError
 from speedtune_ros.evaluation.study import Study, held
+from speedtune_ros.training.run_folder import read_log
 
 
 def run(study: Study, marks: Sequence[int]) -> Iterator[str]:
@@ -53,11 +54,19 @@ def _reach(study: Study, mark: int, seed: int, folder: Path) -> None:
     if study.done(config, at) is not None:
         return
     if not (at / "policy" / CARD).exists():
+        _check_not_past(mark, folder / "training")
         study.train(config, folder / "training")
         (at / "policy").mkdir(parents=True, exist_ok=True)
         for name in (WEIGHTS, CARD):  # the card last: it says that both are there
             replace_file(at / "policy" / name, (folder / "training" / name).read_bytes())
     study.measure(config, at / "policy", at)
+
+
+def _check_not_past(mark: int, training: Path) -> None:
+    """Raises ConfigError if training went on beyond `mark`: what it would have left there is gone."""
+    reached = [row["decisions"] for row in read_log(training / "training" / "log.jsonl")]
+    if len(reached) > 1 and reached[-2] >= mark:  # the last one may be of the mark itself
+        raise ConfigError(f"{training} has {reached[-1]} decisions, too many for mark {mark}: name another --out")
 
 
 def _folder(folder: Path, mark: int) -> Path:

@@ -70,7 +70,8 @@ class Study:
         # An evaluation in this process before may have changed it.
         torch.set_num_threads(self.threads or len(os.sched_getaffinity(0)))
         shown = self.progress is not None
-        train_speed(config, folder, self.command, resume=folder.exists(), progress=shown, threads=self.threads)
+        began = (folder / "training" / "config.yaml").exists()
+        train_speed(config, folder, self.command, resume=began, progress=shown, threads=self.threads)
 
     def measure(self, config: TrainSpeedConfig, checkpoint: Path, folder: Path) -> None:
         """Evaluate a checkpoint: `evaluation.json` with its samples, and then `row.json` without."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speedtune_ros.evaluation.arguments import FIRST_SEED, Bar
+from speedtune_ros.evaluation.arguments import FIRST_SEED, Bar, count
 
 if TYPE_CHECKING:
     from speedtune_ros.evaluation.study import Study
@@ -29,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser, name: str, training_seeds: st
     words = f"seeds of training, one run each (default: {training_seeds})"
     trained.add_argument("--training-seeds", default=training_seeds, metavar="N,N,..", help=words)
     words = "threads of a training (default: one a core); 1 where several processes share the study"
-    trained.add_argument("--threads", type=int, default=0, metavar="N", help=words)
+    trained.add_argument("--threads", type=count, metavar="N", help=words)
     evaluated = parser.add_argument_group("what it is evaluated on")
     evaluated.add_argument("--episodes", type=int, default=200, metavar="N", help="seeds S to S+N-1 (default: 200)")
     evaluated.add_argument("--seed", type=int, default=FIRST_SEED, metavar="S", help=f"first (default: {FIRST_SEED})")
     cores = len(os.sched_getaffinity(0))
-    evaluated.add_argument("--workers", type=int, default=cores, metavar="W", help=f"processes (default: {cores})")
-    evaluated.add_argument("--slots", type=int, default=4, metavar="M", help="episodes batched in each (default: 4)")
+    evaluated.add_argument("--workers", type=count, default=cores, metavar="W", help=f"processes (default: {cores})")
+    evaluated.add_argument("--slots", type=count, default=4, metavar="M", help="episodes batched in each (default: 4)")
     words = f"folder of the study; what is done there is not done again (default: runs/{name}/TASK)"
     parser.add_argument("--out", type=Path, metavar="DIR", help=words)
 
@@ -55,7 +55,7 @@ def study_of(args: argparse.Namespace, name: str, bar: Bar | None = None, **over
         training_seeds=numbers(args.training_seeds, "--training-seeds"),
         workers=args.workers,
         slots=args.slots,
-        threads=args.threads,
+        threads=args.threads or 0,
         command=shlex.join(["speedtune", *sys.argv[1:]]),
         progress=bar,
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from speedtune_ros.errors import ConfigError
-from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
+from speedtune_ros.evaluation.evaluation_config import EvaluationConfig, file_words
 
 COLUMNS = (
     "speed",
@@ -69,7 +68,7 @@ def sweep(
     rows: list[dict[str, Any]] = []
     for spec in specs:
         config = make_config(speed=spec)
-        rows.append(run(config, path=folder / f"{re.sub('[:/]', '-', config.speed)}.json"))
+        rows.append(run(config, path=folder / f"{file_words(config.speed)}.json"))
         write(rows, folder)
     return rows
 

@@ -47,6 +47,8 @@ def live_options(args: argparse.Namespace, log: Path, **launch: Any) -> LiveOpti
         value = getattr(args, name)
         if value is not None and not 0.0 <= value < float("inf"):  # False for NaN
             raise ConfigError(f"--{name.replace('_', '-')}: expected a number of at least 0, got {value}")
+    if args.speed_limit == 0.0:
+        raise ConfigError("--speed-limit: expected a number above 0, got 0; without it the graph's limit stays")
     if args.lockstep and args.live != SIMULATED:
         raise ConfigError(f"--lockstep: only a graph started here can be asked to wait; expected --live {SIMULATED}")
     labels = args.labels or ("keys" if sys.stdin.isatty() else "service")

@@ -17,8 +17,7 @@ from speedtune_ros.registry import companion
 from speedtune_ros.speed.projection import Projection
 from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.speed.vision import PooledTokens
-from speedtune_ros.training.speed_learner import EpisodeLimits as LearnerLimits
-from speedtune_ros.training.speed_learner import LearnerConfig, SpeedLearner
+from speedtune_ros.training.speed_learner import LearnerConfig, LearnerLimits, SpeedLearner
 from speedtune_ros.types import InferenceRequest, Observation, Query, RobotState
 
 C = TypeVar("C", bound=LearnerConfig)

@@ -40,13 +40,15 @@ def train_live(args: argparse.Namespace, config: TrainSpeedConfig, command: str)
     from speedtune_ros.live.train import LiveTraining
     from speedtune_ros.registry import make_policy
 
+    if config.chooses != "speeds" or config.latencies:
+        raise ConfigError(
+            "--live: learns speeds, at the latency the graph has; expected chooses=speeds and no latencies"
+        )
     out = Path(args.out)
     options = live_options(args, out / "graph.log", **_launch(config))
     policy = make_policy(config.policy, config.task, config.dynamics)
     if args.label_timeout is not None:
-        config = dataclasses.replace(
-            config, live=dataclasses.replace(config.live, label_timeout_s=args.label_timeout)
-        )
+        config = dataclasses.replace(config, live=dataclasses.replace(config.live, label_timeout_s=args.label_timeout))
     with running(options, operator_says, **_expected(config)) as graph:
         config = allowed(config, graph.limit(options.speed_limit))
         limits = episode_limits(config, graph.episode_steps(config.task))

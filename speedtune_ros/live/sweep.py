@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from speedtune_ros.errors import SpeedtuneError
 from speedtune_ros.evaluation.evaluate import summarise
-from speedtune_ros.evaluation.evaluation_config import EvaluationConfig
+from speedtune_ros.evaluation.evaluation_config import EvaluationConfig, file_words
 from speedtune_ros.evaluation.provenance import resolved
 from speedtune_ros.evaluation.samples import SampleFile
 from speedtune_ros.evaluation.sweep import write
@@ -82,7 +81,7 @@ class LiveSweep:
         return False
 
     def _path(self, spec: str) -> Path:
-        return self._folder / (re.sub(r"[^\w.,=-]+", "-", spec) + ".json")
+        return self._folder / f"{file_words(spec)}.json"
 
     def _at(self, spec: str) -> EvaluationConfig:
         return dataclasses.replace(self._config, speed=spec)

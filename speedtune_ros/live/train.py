@@ -6,7 +6,6 @@ it may sit on another machine, and all that it learns from is on the wire, so th
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -17,14 +16,13 @@ import numpy as np
 
 from speedtune_ros.aloha import CONTROL_DT
 from speedtune_ros.config import to_dict
-from speedtune_ros.data.checkpoint_folder import replace_file
 from speedtune_ros.errors import DataError, SpeedtuneError
 from speedtune_ros.live.curves import write_curves
 from speedtune_ros.live.episode import SUCCESS, EpisodeLimits, Graph, LiveEpisode, decisions, executed
 from speedtune_ros.live.journal import Journal, LabelledEpisode
 from speedtune_ros.live.learner import LearnerFactory
 from speedtune_ros.speed.projection import Projection
-from speedtune_ros.training.run_folder import begin_run, check_run
+from speedtune_ros.training.run_folder import RunLog, begin_run, check_run
 from speedtune_ros.training.state_file import read_tree, write_tree
 from speedtune_ros.training.train_speed import CALIBRATION, TrainSpeedConfig
 
@@ -57,17 +55,12 @@ class LiveTraining:
         self._attended = attended
         self._say = say
         self._command = command
-        self._lines: list[dict[str, Any]] = []
         self._saved = 0  # decisions in the last state
         self._seed = self._live.first_seed
 
     @property
     def _state(self) -> Path:
         return self._out / "training" / "state.safetensors"
-
-    @property
-    def _log(self) -> Path:
-        return self._out / "log.jsonl"
 
     @property
     def _latest(self) -> Path:
@@ -90,14 +83,16 @@ class LiveTraining:
             self._learner = factory.make(projection)
             self._learner.begin()
         begin_run(self._out / "training", self._config, resume, free)
+        log = self._out / "log.jsonl"
         if fresh:
+            self._log = RunLog(log, "episodes", 0)
             self._save()
         tree = read_tree(self._state)
         found = tree["learner"]["projection"]
         self._learner = factory.make(found and Projection(**found))
         self._learner.set_state(tree["learner"])
         self._saved, learned = self._learner.agent.decisions, int(tree["episodes"])
-        self._lines = _read_log(self._log)[:learned]
+        self._log = RunLog(log, "episodes", learned)
         for episode in self._journal.read(learned):
             self._learn(episode)
             self._seed = episode.seed + 1
@@ -126,11 +121,11 @@ class LiveTraining:
                 self._save()
         self._save()
         self._push(load=False)
-        return self._lines[-1] if self._lines else {}
+        return self._log.rows[-1] if self._log.rows else {}
 
     def _push(self, load: bool = True) -> None:
         """The weights as they are, to the speed policy's node."""
-        last = self._lines[-1] if self._lines else {}
+        last = self._log.rows[-1] if self._log.rows else {}
         figures = {key: last[key] for key in ("episodes", "decisions") if last}
         seeds = {"training": [self._live.first_seed, self._seed - 1]} if last else {}
         self._learner.write(self._latest, figures, self._command, to_dict(self._config), seeds)
@@ -161,7 +156,7 @@ class LiveTraining:
         gained = self._learner.add(episode.decisions, episode.speeds, episode.label, episode.left, episode.name)
         updates = self._learner.learn()
         line = {
-            "episodes": len(self._lines) + 1,
+            "episodes": len(self._log.rows) + 1,
             "decisions": self._learner.agent.decisions,
             "updates": self._learner.agent.updates,
             "seed": episode.seed,
@@ -172,9 +167,8 @@ class LiveTraining:
             "return": gained,
             "update_seconds": time.monotonic() - began,
         }
-        self._lines.append(line)
-        _write_log(self._log, self._lines)
-        recent = self._lines[-20:]
+        self._log.add(**line)
+        recent = self._log.rows[-20:]
         rate, speed = (np.mean([float(row[key]) for row in recent]) for key in ("success", "realised_speed"))
         self._say(
             f"episode {line['episodes']}: labelled {episode.label:g}, {line['steps'] * CONTROL_DT:.2f} s at "
@@ -183,15 +177,7 @@ class LiveTraining:
         )
 
     def _save(self) -> None:
-        write_tree(self._state, {"learner": self._learner.get_state(), "episodes": len(self._lines)})
+        write_tree(self._state, {"learner": self._learner.get_state(), "episodes": len(self._log.rows)})
         self._saved = self._learner.agent.decisions
-        if self._lines:
-            write_curves(self._lines, self._out / "curves.png")
-
-
-def _write_log(path: Path, lines: list[dict[str, Any]]) -> None:
-    replace_file(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
-
-
-def _read_log(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        if self._log.rows:
+            write_curves(self._log.rows, self._out / "curves.png")

@@ -7,6 +7,7 @@ known, and calls `learn` while `owed` is above 0.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from speedtune_ros.config import build, merge, option, to_dict
-from speedtune_ros.errors import ConfigError, InvalidInputError, UnknownNameError
+from speedtune_ros.config import option, to_dict
+from speedtune_ros.errors import ConfigError, InvalidInputError
 from speedtune_ros.speed import loss
 from speedtune_ros.speed.network import NetworkConfig, ValueNetwork
 from speedtune_ros.speed.replay import Batch, EpisodeSteps, Replay, ReplayConfig
@@ -47,40 +48,6 @@ class RainbowConfig:
     epsilon: float = option(1.0, "share of chance actions at first, without noisy layers", minimum=0.0, maximum=1.0)
     epsilon_last: float = option(0.05, "share of chance actions in the end", minimum=0.0, maximum=1.0)
     epsilon_decisions: int = option(5_000, "decisions until then", minimum=1)
-
-
-# What each preset changes of the defaults. Rainbow: table 1 of the paper, its frames counted in decisions of 4.
-PRESETS: dict[str, dict[str, Any]] = {
-    "speedtuning": {},
-    "rainbow": {
-        "network": {"hidden": 512, "atoms": 51, "sigma": 0.5},
-        "replay": {"exponent": 0.5},
-        "one_step": False,
-        "batch": 32,
-        "learning_rate": 6.25e-5,
-        "adam_epsilon": 1.5e-4,
-        "target_period": 2_000,
-        "target_mix": 1.0,
-        "importance": 0.4,
-        "updates_per_decision": 0.25,
-        "warm_up": 20_000,
-    },
-    "dqn": {
-        "network": {"duelling": False, "noisy": False, "atoms": 1},
-        "replay": {"prioritised": False},
-        "double": False,
-        "steps": 1,
-        "one_step": False,
-        "target_mix": 1.0,
-    },
-}
-
-
-def preset(name: str, overrides: Mapping[str, Any] | None = None) -> RainbowConfig:
-    """A preset with `overrides` on top. Raises UnknownNameError and ConfigError."""
-    if name not in PRESETS:
-        raise UnknownNameError("Rainbow preset", name, PRESETS)
-    return build(RainbowConfig, merge(PRESETS[name], overrides or {}), f"preset {name}")
 
 
 @dataclass(frozen=True)
@@ -244,9 +211,13 @@ class Rainbow:
     def _step(self, total: torch.Tensor) -> float:
         self._optimiser.zero_grad(set_to_none=True)
         total.backward()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip or float("inf"))
+        norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip or math.inf))
+        if not math.isfinite(norm):  # the weights would be lost, and the next update blame a transition for it
+            raise InvalidInputError(
+                f"update {self.updates}: the gradient's norm is {norm}, of a loss of {total.item():g}"
+            )
         self._optimiser.step()
-        return float(norm)
+        return norm
 
     def _update_target(self) -> None:
         with torch.no_grad():

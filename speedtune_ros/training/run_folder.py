@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from speedtune_ros import config as configuration
+from speedtune_ros.data.checkpoint_folder import replace_file
 from speedtune_ros.errors import ConfigError, DataError
 
 
@@ -33,6 +34,20 @@ def check_run(folder: Path, config: Any, resume: bool, free: Collection[str] = (
             raise ConfigError(f"{folder}: a run is resumed with its own settings; {'; '.join(changed)}")
     elif path.exists():
         raise DataError(f"{folder}: holds a training run already; continue it with --resume or choose another folder")
+    elif resume:
+        raise DataError(f"{folder}: no training run to resume")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log; a last line that a crash cut short is left out. Raises DataError for any other one."""
+    rows, lines = [], path.read_text().splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise DataError(f"{path}, line {number}: expected a JSON object: {error}") from error
+    return rows
 
 
 class RunLog:
@@ -40,9 +55,8 @@ class RunLog:
 
     def __init__(self, path: Path, key: str, last: float) -> None:
         self._path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.rows: list[dict[str, Any]] = [row for row in map(json.loads, lines) if row[key] <= last]
-        path.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+        self.rows: list[dict[str, Any]] = [row for row in read_log(path) if row[key] <= last]
+        replace_file(path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
 
     def add(self, **values: Any) -> None:
         self.rows.append(values)

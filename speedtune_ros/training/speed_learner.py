@@ -18,7 +18,8 @@ import numpy as np
 from speedtune_ros import __version__
 from speedtune_ros.aloha import CONTROL_DT, CONTROL_DT_NS
 from speedtune_ros.config import option, to_dict
-from speedtune_ros.errors import InvalidInputError
+from speedtune_ros.errors import ConfigError, InvalidInputError
+from speedtune_ros.seeds import SEEDS_A_RUN, SPEED_TRAINING
 from speedtune_ros.speed import rainbow
 from speedtune_ros.speed.checkpoint import SpeedCard, feature_stack, weights_to_begin_with, write_speed_checkpoint
 from speedtune_ros.speed.decider import Decider, Decisions
@@ -34,6 +35,7 @@ from speedtune_ros.speed.speed_policy import Companion
 from speedtune_ros.speed.vision import VisionConfig
 
 Speeds = tuple[float, ...]
+LAST_SEED = (SPEED_TRAINING.last - SPEED_TRAINING.first) // SEEDS_A_RUN - 1
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ class LearnerConfig:
         "an episode ends as failed after so many lengths of the demonstration; 0: by its time limit alone",
         minimum=0.0,
     )
-    seed: int = option(0, "of weights, noise, samples and scenes", minimum=0)
+    seed: int = option(0, "of weights, noise, samples and scenes", minimum=0, maximum=LAST_SEED)
 
     def __post_init__(self) -> None:
         checked_speeds(self.speeds)
 
 
 @dataclass(frozen=True)
-class EpisodeLimits:
+class LearnerLimits:
     """When an episode ends without success: `steps`, control steps; `progress` [s] of demonstration, 0: at any.
 
     worst: the least outcome it can have: 0, a failure, or down to -1 where a person judges.
@@ -85,7 +87,7 @@ class SpeedLearner:
         self,
         config: LearnerConfig,
         companion: Companion,
-        limits: EpisodeLimits,
+        limits: LearnerLimits,
         chunk_length: float,
         projection: Projection | None = None,
     ) -> None:
@@ -187,7 +189,7 @@ class SpeedLearner:
             package_version=__version__,
         )
 
-    def _value_bounds(self, limits: EpisodeLimits) -> tuple[float, float]:
+    def _value_bounds(self, limits: LearnerLimits) -> tuple[float, float]:
         """What a return can lie between: speed is paid no longer than the demonstration lasts."""
         config, steps = self.config, limits.steps
         if limits.progress and config.reward.kind == "speed" and config.reward.beta >= 1.0:
@@ -209,8 +211,11 @@ def _check_executed(speeds: np.ndarray, starts: np.ndarray, name: str) -> None:
 def with_own_encoder(config: LearnerConfig, cameras: Mapping[str, tuple[int, int]]) -> LearnerConfig:
     """`config` with the shape of what an own encoder will see, where it asks for one and there are cameras.
 
-    Raises ConfigError if the cameras cannot be shrunk to its height.
+    Raises ConfigError if the cameras cannot be shrunk to its height, or weights are named for an encoder not asked for.
     """
+    weights = config.agent.network.encoder.weights
+    if weights and config.vision.encoder != "own":
+        raise ConfigError(f"agent.network.encoder.weights {weights}: expected vision.encoder own as well")
     if config.vision.encoder != "own" or not config.features.images or not cameras:
         return config
     network = config.agent.network

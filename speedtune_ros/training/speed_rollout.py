@@ -19,7 +19,7 @@ from speedtune_ros.speed.guide import Guide
 from speedtune_ros.speed.projection import Projection
 from speedtune_ros.speed.speed_policy import SpeedPolicy
 from speedtune_ros.speed.vision import PooledTokens
-from speedtune_ros.training.speed_learner import EpisodeLimits, SpeedLearner
+from speedtune_ros.training.speed_learner import LearnerLimits, SpeedLearner
 from speedtune_ros.training.stopwatch import Stopwatch
 from speedtune_ros.training.target_learner import TargetLearner
 from speedtune_ros.types import Episode, Query, SpeedChoice
@@ -56,7 +56,7 @@ class SpeedRollout:
         self.watch = Stopwatch()
         found = Projection(**projection) if projection else self._calibrate(config, calibration)
         info = self._policy.info
-        limits = EpisodeLimits(round(nominal), given_up)
+        limits = LearnerLimits(round(nominal), given_up)
         learner = TargetLearner if config.chooses == "targets" else SpeedLearner
         beside = companion(self._policy, config.k_skip, config.ensemble)
         self.learner = learner(config, beside, limits, info.horizon * info.dt, found)

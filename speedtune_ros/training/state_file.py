@@ -45,9 +45,11 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     """`value` as JSON; its arrays and tensors go into `tensors` and leave their name."""
     if isinstance(value, (np.ndarray, torch.Tensor)):
         name = str(len(tensors))
-        tensor = value.detach().cpu() if isinstance(value, torch.Tensor) else torch.from_numpy(value.copy())
-        tensors[name] = tensor.clone().contiguous()  # no two may share memory
-        return {_TENSOR if isinstance(value, torch.Tensor) else _ARRAY: name}
+        if isinstance(value, np.ndarray):
+            tensors[name] = torch.from_numpy(value.copy())  # no two may share memory
+            return {_ARRAY: name}
+        tensors[name] = value.detach().cpu().clone().contiguous()
+        return {_TENSOR: name}
     if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value):
             return {key: _pack(item, tensors) for key, item in value.items()}

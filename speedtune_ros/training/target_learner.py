@@ -13,7 +13,7 @@ from speedtune_ros.errors import ConfigError
 from speedtune_ros.from_scratch import FromScratchConfig, TargetPolicy
 from speedtune_ros.speed.projection import Projection
 from speedtune_ros.speed.speed_policy import Companion
-from speedtune_ros.training.speed_learner import EpisodeLimits, LearnerConfig, SpeedLearner
+from speedtune_ros.training.speed_learner import LearnerConfig, LearnerLimits, SpeedLearner
 
 
 class TargetLearner(SpeedLearner):
@@ -29,7 +29,7 @@ class TargetLearner(SpeedLearner):
         self,
         config: LearnerConfig,
         companion: Companion,
-        limits: EpisodeLimits,
+        limits: LearnerLimits,
         chunk_length: float,
         projection: Projection | None = None,
     ) -> None:

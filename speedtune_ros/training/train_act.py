@@ -21,12 +21,14 @@ from speedtune_ros.aloha import CONTROL_DT, NUM_JOINTS
 from speedtune_ros.config import option
 from speedtune_ros.data.chunks import ChunkBatch, ChunkDataset, StepSampler
 from speedtune_ros.data.episode_file import episode_paths, read_origin
-from speedtune_ros.errors import DataError
+from speedtune_ros.errors import CheckpointError, DataError
 from speedtune_ros.policies.act_network import ActConfig, ActNetwork
 from speedtune_ros.policies.checkpoint import CheckpointCard, write_checkpoint
 from speedtune_ros.training.run_folder import RunLog, begin_run
-from speedtune_ros.training.training_state import read_state, write_state
+from speedtune_ros.training.state_file import read_tree, write_tree
 from speedtune_ros.types import TargetKind
+
+STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -199,10 +201,25 @@ class ActTrainer:
         get_ema_multi_avg_fn(decay)(list(self.average.parameters()), list(self.network.parameters()), self.step)
 
     def save(self, folder: Path) -> None:
-        write_state(folder, self.step, self.network, self.average, self.optimiser, self.generator)
+        """Write everything that the run goes on from."""
+        state = {name: part.state_dict() for name, part in self._parts.items()}
+        write_tree(folder / STATE, {**state, "generator": self.generator.get_state(), "step": self.step})
 
     def restore(self, folder: Path) -> None:
-        self.step = read_state(folder, self.network, self.average, self.optimiser, self.generator)
+        """Stand where `save` did. Raises CheckpointError if there is nothing, or it does not fit."""
+        tree = read_tree(folder / STATE)
+        try:
+            for name, part in self._parts.items():
+                part.load_state_dict(tree[name])
+            self.generator.set_state(tree["generator"])
+            self.step = tree["step"]
+        except (KeyError, ValueError, RuntimeError) as error:
+            first = " ".join(str(error).split("\n\t")[:2])  # of one line a weight
+            raise CheckpointError(f"{folder / STATE}: of another configuration or device: {first}") from error
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        return {"network": self.network, "average": self.average, "optimiser": self.optimiser}
 
     def card(self, command: str) -> CheckpointCard:
         config, origins = self.config, [read_origin(path) for path in self.data.paths]

@@ -24,7 +24,7 @@ from speedtune_ros.execution import ExecutionConfig
 from speedtune_ros.live.config import LiveConfig
 from speedtune_ros.pipeline_trace import EpisodeResult
 from speedtune_ros.report.learning_figure import learning_figure
-from speedtune_ros.seeds import SELECTION, SPEED_TRAINING
+from speedtune_ros.seeds import SEEDS_A_RUN, SELECTION, SPEED_TRAINING
 from speedtune_ros.training.event_file import EventFile
 from speedtune_ros.training.run_folder import RunLog, begin_run, check_run
 from speedtune_ros.training.speed_learner import LearnerConfig
@@ -33,8 +33,7 @@ from speedtune_ros.training.state_file import read_tree, write_tree
 from speedtune_ros.types import Episode
 
 CHOICES = ("speeds", "targets")
-SEEDS_A_RUN = 1_000_000  # the run of training seed s takes scenes from s * SEEDS_A_RUN on,
-CALIBRATION = 900_000  # and those it looks at before it learns from so far beyond
+CALIBRATION = 900_000  # so far beyond a run's first scene are those it looks at before it learns
 _WINDOW = 50  # training episodes the progress bar looks back
 
 
@@ -94,6 +93,7 @@ class SpeedTrainer:
             self.learner.set_state(found["learner"])
             self.episodes, self._seconds, self._best = found["episodes"], found["seconds"], found["best"]
             self._baseline = [Timed(*pair) for pair in found["baseline"]]
+            self.rollout.watch.seconds.update(found.get("spent", {}))
         self.log = RunLog(folder / "log.jsonl", "decisions", self.decisions)
         self._events = EventFile(folder / "events.out.tfevents.0.speedtune")
         for row in self.log.rows:
@@ -175,6 +175,7 @@ class SpeedTrainer:
             "learner": self.learner.get_state(),
             "episodes": self.episodes,
             "seconds": self._seconds + time.monotonic() - self._started,
+            "spent": dict(self.rollout.watch.seconds),
             "best": self._best,
             "baseline": [list(pair) for pair in self._baseline],
         }

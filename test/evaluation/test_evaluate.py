@@ -78,7 +78,7 @@ def test_as_many_seeds_as_asked_run_at_1x(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", ["0", "-1"])
 def test_too_few_seeds_at_1x_are_refused(tmp_path: Path, count: str) -> None:
-    with pytest.raises(ConfigError, match=f"expected at least 1, got {count}"):
+    with pytest.raises(SystemExit):
         speedtune(["eval", "--baseline-episodes", count, "--json", str(tmp_path / "a.json")])
 
 

@@ -88,6 +88,9 @@ def test_a_killed_study_goes_on(tmp_path: Path) -> None:
     log = [json.loads(line) for line in (out / "seed-0/training/training/log.jsonl").open()]
     assert [row["episodes"] for row in log] == sorted({row["episodes"] for row in log})  # one training, not two
     assert (out / "sample-efficiency.png").exists() and "| 10 | 0 |" in (out / "sample-efficiency.md").read_text()
+    assert speedtune([*marks, "--decisions", "5,10,20"]) == 0
+    with pytest.raises(ConfigError, match="has 20 decisions, too many for mark 12"):
+        speedtune([*marks, "--decisions", "12"])
     (out / "seed-0/at-5/row.json").write_text("{}")
     with pytest.raises(DataError, match="row.json: expected what a study writes"):
         speedtune([*marks, "--decisions", "5"])
@@ -113,12 +116,15 @@ def test_the_shipped_ablations_fit_the_configuration(capsys: pytest.CaptureFixtu
         "no noisy layers": agents["no noisy layers"].network.noisy,
         "no categorical": agents["no categorical"].network.atoms - 1,
         "no priorities": agents["no priorities"].replay.prioritised,
+        "n-step return alone": agents["n-step return alone"].one_step,
     }  # fmt: skip
     assert agents.keys() == parts.keys() and [name for name, there in parts.items() if there] == ["all parts"]
     added = {name: config for (group, name), config in configs.items() if group == "additions"}
     assert not added["no Markov features"].features.markov and added["no guided episodes"].guide.kind == "none"
     assert added["no giving up"].give_up == 0.0 and not added["failures keep their pay"].reward.forfeit
-    assert not added["n-step return alone"].agent.one_step and added["time-cost reward"].reward.kind == "time"
+    assert added["time-cost reward"].reward.kind == "time"
+    bare = added["none of them"]
+    assert (bare.guide.kind, bare.features.markov, bare.give_up, bare.reward.forfeit) == ("none", False, 0.0, False)
     assert not configs["images", "without images"].features.images
     assert configs["encoder", "own encoder"].vision.encoder == "own"
     for group, value in (("beta", "beta"), ("alpha", "alpha")):

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from speedtune_ros.aloha import CONTROL_DT_NS, NUM_JOINTS
+from speedtune_ros.config import build
 from speedtune_ros.errors import ConfigError, InvalidInputError
 from speedtune_ros.speed import rainbow
 from speedtune_ros.speed.features import EpisodeScale, FeatureConfig, FeatureStack
 from speedtune_ros.speed.learned import LearnedSpeed
-from speedtune_ros.speed.rainbow import preset
+from speedtune_ros.speed.rainbow import RainbowConfig
 from speedtune_ros.speed.replay import EpisodeSteps
 from speedtune_ros.speed.reward import RewardConfig, episode_rewards
 from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState
@@ -23,7 +24,7 @@ EPISODES = {0: Episode("a", "transfer_cube"), 7: Episode("b", "transfer_cube", 1
 
 def make(explore: bool = False) -> tuple[LearnedSpeed, rainbow.Rainbow]:
     features = FeatureStack(FeatureConfig(images=False, k_stack=2), EpisodeScale(9.0, 2.0))
-    config = preset("speedtuning", {"network": {"hidden": 8, "atoms": 11}, "replay": {"capacity": 50}, "batch": 4})
+    config = build(RainbowConfig, {"network": {"hidden": 8, "atoms": 11}, "replay": {"capacity": 50}, "batch": 4})
     agent = rainbow.make(config, features.size, 2, len(SPEEDS), (0.0, 110.0))
     policy = LearnedSpeed(agent, features, SPEEDS, explore)
     for slot, episode in EPISODES.items():

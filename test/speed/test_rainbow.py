@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from speedtune_ros import config as configuration
-from speedtune_ros.errors import ConfigError, InvalidInputError, UnknownNameError
+from speedtune_ros.commands.train import speed_config
+from speedtune_ros.errors import ConfigError, InvalidInputError
 from speedtune_ros.speed import rainbow
-from speedtune_ros.speed.rainbow import PRESETS, Rainbow, RainbowConfig, preset
+from speedtune_ros.speed.rainbow import Rainbow, RainbowConfig
 from speedtune_ros.speed.replay import EpisodeSteps
 from speedtune_ros.speed.reward import RewardConfig, reward
 
@@ -35,6 +37,12 @@ SMALL = {
     "importance_updates": 1000,
     "epsilon_decisions": 400,
 }
+
+
+def preset(name: str, overrides: Mapping[str, Any]) -> RainbowConfig:
+    """The agent of a preset of config/train_speed.yaml, with `overrides` on top."""
+    values = configuration.to_dict(speed_config(None, [], name).agent)
+    return configuration.build(RainbowConfig, configuration.merge(values, overrides), name)
 
 
 def outcomes(cell: int, action: int) -> list[tuple[float, float, int | None]]:
@@ -90,7 +98,7 @@ def test_value_iteration_by_hand() -> None:
     assert q.argmax(1).tolist() == [1, 1, 0, 1, 1]
 
 
-PLAIN = {"speedtuning": {}, "dqn": {"network": {"hidden": 32, "layers": 1}}}
+PLAIN = {"paper": {}, "dqn": {"network": {"hidden": 32, "layers": 1}}}
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -111,7 +119,7 @@ def test_values_are_those_of_value_iteration(name: str) -> None:
 
 def test_it_finds_the_best_race_by_itself() -> None:
     """All parts on, three steps, exploring by noise alone."""
-    agent = make(preset("speedtuning", SMALL))
+    agent = make(preset("paper", SMALL))
     rng = np.random.default_rng(2)
     while agent.decisions < 600:
         agent.add(race(lambda features: int(agent.act(features[None, None])[0][0]), rng))
@@ -147,11 +155,11 @@ def test_each_part_can_be_left_out_and_makes_a_difference(part: str) -> None:
 
     # Much noise, so that the online and the target network often disagree about the best action.
     whole = configuration.merge(SMALL, {"replay": {"exponent": 0.6}, "network": {"sigma": 2.0}, "target_period": 5})
-    without = values(preset("speedtuning", configuration.merge(whole, PARTS[part])))
-    assert not np.array_equal(without, values(preset("speedtuning", whole)))
+    without = values(preset("paper", configuration.merge(whole, PARTS[part])))
+    assert not np.array_equal(without, values(preset("paper", whole)))
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", ("paper", "rainbow", "dqn"))
 def test_learning_resumes_to_the_bit(name: str) -> None:
     config = preset(name, configuration.merge({**SMALL, "warm_up": 1}, PLAIN.get(name, {})) | {"target_period": 7})
     original, rng = make(config, seed=4), np.random.default_rng(4)
@@ -175,7 +183,7 @@ def test_learning_resumes_to_the_bit(name: str) -> None:
 
 
 def test_the_target_network_follows_by_halves() -> None:
-    agent = make(preset("speedtuning", {**SMALL, "target_period": 3}))
+    agent = make(preset("paper", {**SMALL, "target_period": 3}))
     agent.add(race(lambda _: 1, np.random.default_rng(0)))
     before = agent.get_state()["target"]["torso.1.weight"]
     agent.learn()
@@ -200,7 +208,7 @@ def test_chance_actions_fade_and_greedy_ones_take_no_chance() -> None:
 
 
 def test_updates_are_owed_by_the_replay_ratio() -> None:
-    agent = make(preset("speedtuning", {**SMALL, "updates_per_decision": 0.5, "warm_up": 10}))
+    agent = make(preset("paper", {**SMALL, "updates_per_decision": 0.5, "warm_up": 10}))
     agent.decisions = 10
     assert agent.owed == 0
     agent.decisions = 25
@@ -209,33 +217,33 @@ def test_updates_are_owed_by_the_replay_ratio() -> None:
     assert agent.owed == 1
 
 
-def test_presets_have_the_published_values() -> None:
-    ours, theirs, plain = (preset(name) for name in ("speedtuning", "rainbow", "dqn"))
-    assert (ours.network.atoms, ours.steps, ours.one_step, ours.batch) == (121, 3, True, 128)
-    assert (ours.replay.exponent, ours.importance, ours.target_mix, ours.target_period) == (0.2, 0.6, 0.5, 50)
-    assert (theirs.network.atoms, theirs.network.sigma, theirs.learning_rate) == (51, 0.5, 6.25e-5)
-    assert (theirs.replay.exponent, theirs.importance, theirs.adam_epsilon) == (0.5, 0.4, 1.5e-4)
-    assert theirs.target_period / theirs.updates_per_decision == 8_000  # decisions
-    assert not any((plain.double, plain.network.duelling, plain.network.noisy, plain.replay.prioritised))
-    assert (plain.steps, plain.network.atoms) == (1, 1)
-
-
 def test_wrong_ones_are_refused() -> None:
-    with pytest.raises(UnknownNameError, match="unknown Rainbow preset 'rainbw'; available: dqn, rainbow, speedtuning"):
-        preset("rainbw")
     with pytest.raises(ConfigError, match="unknown key 'dobule'.*did you mean 'double'"):
         preset("dqn", {"dobule": True})
     with pytest.raises(ConfigError, match="bounds of the value in increasing order, got 1.0 and 1.0"):
-        rainbow.make(preset("dqn"), 1, 1, 1, (1.0, 1.0))
-    state = make(preset("speedtuning", SMALL)).get_state()
+        rainbow.make(RainbowConfig(), 1, 1, 1, (1.0, 1.0))
+    state = make(preset("paper", SMALL)).get_state()
     with pytest.raises(ConfigError, match="Rainbow state: of another configuration, which differs in network, double"):
-        make(preset("speedtuning", {**SMALL, "double": False, "network": {"hidden": 8}})).set_state(state)
+        make(preset("paper", {**SMALL, "double": False, "network": {"hidden": 8}})).set_state(state)
 
 
 def test_a_loss_that_is_not_finite_names_its_transition() -> None:
-    agent = make(preset("speedtuning", SMALL))
+    agent = make(preset("paper", SMALL))
     agent.add(race(lambda _: 0, np.random.default_rng(0)))
     with torch.no_grad():
         next(agent.network.parameters())[0] = torch.nan
     with pytest.raises(InvalidInputError, match=r"update 0: loss nan of the transition at \d \(action 0, return "):
         agent.learn()
+
+
+def test_a_gradient_that_is_not_finite_changes_no_weight() -> None:
+    agent = make(preset("paper", SMALL))
+    agent.add(race(lambda _: 0, np.random.default_rng(0)))
+    last = list(agent.network.parameters())[-1]
+    last.register_hook(lambda gradient: gradient * torch.inf)
+    before = learned_values(agent)
+    with pytest.raises(
+        InvalidInputError, match="update 0: the gradient's norm is nan|update 0: the gradient's norm is inf"
+    ):
+        agent.learn()
+    np.testing.assert_array_equal(learned_values(agent), before)

@@ -14,7 +14,7 @@ from speedtune_ros.data.checkpoint_folder import read_content, read_weights, wri
 from speedtune_ros.errors import CheckpointError
 from speedtune_ros.registry import companion, execution_needs, make_policy, make_speed_policy
 from speedtune_ros.speed.speed_policy import FACTORIES, SpeedPolicy
-from speedtune_ros.training.speed_learner import EpisodeLimits, LearnerConfig, SpeedLearner
+from speedtune_ros.training.speed_learner import LearnerConfig, LearnerLimits, SpeedLearner
 from speedtune_ros.types import Episode, InferenceRequest, Observation, Query, RobotState, SpeedChoice
 
 # One specification for each entry of FACTORIES; a new entry without one fails below.
@@ -41,7 +41,7 @@ def test_speed_policy_contract(name: str, tmp_path: Path) -> None:
     """One choice a slot, stamped with its observation, from the set it declares; an episode repeats exactly."""
     expert, spec = make_policy("expert", "transfer_cube"), SPECS[name].format(folder=tmp_path)
     config = build(LearnerConfig, {"agent.network.hidden": 8, "agent.replay.capacity": 1})
-    SpeedLearner(config, companion(expert, 10), EpisodeLimits(450), 2.0).write(tmp_path)
+    SpeedLearner(config, companion(expert, 10), LearnerLimits(450), 2.0).write(tmp_path)
     policy = make_speed_policy(spec, expert, 10)
     first = episode_of(policy)
     assert first == episode_of(policy) == episode_of(make_speed_policy(spec, expert, 10))
@@ -57,7 +57,7 @@ def test_speed_policy_contract(name: str, tmp_path: Path) -> None:
 def test_what_is_learned_with_temporal_ensembling_runs_with_it(tmp_path: Path) -> None:
     expert = make_policy("expert", "transfer_cube")
     config = build(LearnerConfig, {"agent.network.hidden": 8, "agent.replay.capacity": 1, "ensemble": True})
-    SpeedLearner(config, companion(expert, 10, True), EpisodeLimits(450), 2.0).write(tmp_path)
+    SpeedLearner(config, companion(expert, 10, True), LearnerLimits(450), 2.0).write(tmp_path)
     content = read_content(tmp_path)
     older = {key: value for key, value in content.items() if key not in ("ensemble", "hash")}  # training alone says it
     write_folder(tmp_path / "older", older, read_weights(tmp_path, content))
@@ -72,12 +72,12 @@ def test_what_a_speed_policy_may_begin_with(tmp_path: Path) -> None:
     """One of another task policy that sees the same; its reward and how much noise it began with do not matter."""
     expert = make_policy("expert", "transfer_cube")
     config = build(LearnerConfig, {"agent.network.hidden": 8, "agent.replay.capacity": 1, "agent.network.sigma": 0.1})
-    SpeedLearner(config, companion(expert, 10), EpisodeLimits(450), 2.0).write(tmp_path)
+    SpeedLearner(config, companion(expert, 10), LearnerLimits(450), 2.0).write(tmp_path)
 
     def begin(changes: dict[str, object], horizon: float = 2.0, **beside: object) -> None:
         given = {"agent.network.hidden": 8, "agent.replay.capacity": 1, "begin_with": str(tmp_path), **changes}
         other = dataclasses.replace(companion(expert, 10), **beside)
-        SpeedLearner(build(LearnerConfig, given), other, EpisodeLimits(500), horizon).begin()
+        SpeedLearner(build(LearnerConfig, given), other, LearnerLimits(500), horizon).begin()
 
     begin({"reward.alpha": 0.0, "ensemble": True}, policy="act", digest="another")
     for changes, horizon, beside, words in (

@@ -21,7 +21,9 @@ class Settings:
 
 def test_a_run_goes_on_with_its_own_settings_but_those_that_are_free(tmp_path: Path) -> None:
     folder = tmp_path / "training"
-    begin_run(folder, Settings(), resume=True)  # nothing there yet: it begins
+    with pytest.raises(DataError, match="training: no training run to resume"):
+        begin_run(folder, Settings(), resume=True)
+    begin_run(folder, Settings(), resume=False)
     with pytest.raises(DataError, match="holds a training run already; continue it with --resume"):
         begin_run(folder, Settings(), resume=False)
     with pytest.raises(ConfigError, match="resumed with its own settings; rate was 0.1, now 0.2"):
@@ -39,6 +41,16 @@ def test_a_log_forgets_what_lies_beyond_the_point_resumed_from(tmp_path: Path) -
     assert [row["step"] for row in again.rows] == [5, 10]
     again.add(step=12)
     assert [row["step"] for row in RunLog(tmp_path / "log.jsonl", "step", 99).rows] == [5, 10, 12]
+
+
+def test_a_log_survives_a_line_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 5}\n{"step": 1')
+    RunLog(path, "step", 99).add(step=10)
+    assert path.read_text() == '{"step": 5}\n{"step": 10}\n'
+    path.write_text('{"st\n{"step": 10}\n')
+    with pytest.raises(DataError, match="log.jsonl, line 1: expected a JSON object"):
+        RunLog(path, "step", 99)
 
 
 def test_a_stopwatch_adds_up_calls_even_those_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,11 +183,16 @@ def test_presets_of_the_paper_are_blocks_of_the_file(preset: str) -> None:
     assert (replay.prioritised, replay.exponent, replay.capacity, agent.importance) == (True, 0.2, 1_000_000, 0.6)
     assert (reward.kind, reward.alpha, reward.beta, reward.success) == ("speed", 0.01, 2.0, 100.0)
     assert (reward.forfeit, found.guide.kind, agent.updates_per_decision) == (False, "none", 1.0)
+    assert (found.features.markov, found.give_up) == (False, 0.0)  # not the paper's
 
 
 def test_presets_of_rainbow_and_dqn_are_blocks_of_the_file() -> None:
     rainbow, dqn = (speed_config(None, [], name).agent for name in ("rainbow", "dqn"))
     assert (rainbow.learning_rate, rainbow.batch, rainbow.network.hidden, rainbow.steps) == (6.25e-5, 32, 512, 3)
+    assert (rainbow.network.atoms, rainbow.network.sigma, rainbow.adam_epsilon) == (51, 0.5, 1.5e-4)
+    assert (rainbow.replay.exponent, rainbow.importance) == (0.5, 0.4)
+    assert rainbow.target_period / rainbow.updates_per_decision == 8_000  # decisions
+    assert rainbow.warm_up == 20_000
     assert rainbow.double and rainbow.network.noisy and rainbow.network.duelling and rainbow.replay.prioritised
     assert not (dqn.double or dqn.network.noisy or dqn.network.duelling or dqn.replay.prioritised)
     assert (dqn.steps, dqn.network.atoms) == (1, 1)
@@ -256,6 +261,30 @@ def test_training_may_have_several_latencies(tmp_path: Path) -> None:
     assert mixed == {seed: (late if seed % 2 else prompt)[seed] for seed in mixed} and prompt != late
     with pytest.raises(ConfigError, match="latencies: expected between 0.0 and 10.0, got -0.1"):
         config("latencies=[0.0, -0.1]")
+
+
+@pytest.mark.parametrize("option", ["--minutes=0", "--minutes=nan", "--threads=-1"])
+def test_a_number_that_trains_nothing_is_refused(option: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        speedtune(["train", "speed", "--out", str(tmp_path / "run"), option])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--live sim --set chooses=targets", "--live: learns speeds"),
+        ("--live sim --set latencies=[0.0,0.02]", "--live: learns speeds, at the latency the graph has"),
+        ("--live sim --speed-limit 0", "--speed-limit: expected a number above 0, got 0"),
+        ("--set agent.network.encoder.weights=a", "agent.network.encoder.weights a: expected vision.encoder own"),
+        ("--set seed=1947", "seed: expected between 0 and 1946, got 1947"),
+        ("--resume", "no training run to resume"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(words: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises((ConfigError, DataError), match=message):
+        speedtune(["train", "speed", "--policy", "expert", "--out", str(tmp_path / "a"), *words.split()])
+    assert not (tmp_path / "a").exists()
 
 
 def test_an_option_for_a_running_graph_needs_one(tmp_path: Path) -> None:
