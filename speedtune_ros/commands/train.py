@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     act.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of episode_<i>.hdf5 files")
     act.add_argument("--preset", default="small", help="sizes: small (the shipped one) or paper")
     act.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to train (default: auto)")
-    _add_common(act, "config/train_act.yaml", "steps=2000")
+    _add_common(act, "config/train_act.yaml", "steps=2000", "CPU threads (default: one a core)")
     words = "Train a speed policy for a task policy, which stays as it is (docs/speed.md)."
     speed = policies.add_parser("speed", help="Rainbow, for the speed of a task policy", description=words)
     speed.add_argument("--task", help="task (default: as configured)")
@@ -31,16 +31,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     speed.add_argument("--dynamics", help="dynamics profile (default: as configured)")
     words = f"what goes on top: a block of the file, such as paper, or a task's preset: {', '.join(preset_names())}"
     speed.add_argument("--preset", default="", help=words)
-    _add_common(speed, "config/train_speed.yaml", "reward.alpha=0.02")
+    words = "CPU threads (default: one for the networks, one a core for physics)"
+    _add_common(speed, "config/train_speed.yaml", "reward.alpha=0.02", words)
     add_live_arguments(speed)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.threads:
+    # A speed policy's network is so small that more threads than one wait for each other, above all on a busy machine.
+    threads = args.threads or (1 if args.trained == "speed" else 0)
+    if threads:
         import torch
 
-        # Updates of a small network are the first to suffer where more threads run than cores are free.
-        torch.set_num_threads(args.threads)
+        torch.set_num_threads(threads)
     return _train_act(args) if args.trained == "act" else _train_speed(args)
 
 
@@ -112,13 +114,13 @@ def _train_speed(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_common(parser: argparse.ArgumentParser, config: str, example: str) -> None:
+def _add_common(parser: argparse.ArgumentParser, config: str, example: str, threads: str) -> None:
     """What every training takes."""
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the checkpoint and the log go")
     parser.add_argument("--config", type=Path, metavar="FILE", help=f"ROS parameter YAML (default: {config})")
     words = f"single parameters, such as {example}"
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help=words)
-    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: one a core)")
+    parser.add_argument("--threads", type=count, metavar="N", help=threads)
     words = "stop after this time; --resume goes on"
     parser.add_argument("--minutes", type=_minutes, default=math.inf, metavar="M", help=words)
     parser.add_argument("--resume", action="store_true", help="go on exactly where the run in --out stands")

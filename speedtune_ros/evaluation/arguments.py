@@ -88,10 +88,12 @@ class Bar:
         if self._bar is None or label != self._label:
             self.close()
             self._label = label
-            self._bar = tqdm(total=total, initial=len(samples), desc=label, unit="episode", dynamic_ncols=True)
+            every = 0.1 if sys.stderr.isatty() else 60.0  # [s]; in a file each is a line
+            rhythm = {"mininterval": every, "maxinterval": max(every, 10.0)}
+            first = len(samples)
+            self._bar = tqdm(total=total, initial=first, desc=label, unit="episode", dynamic_ncols=True, **rhythm)
         self._bar.set_postfix_str(_rate(samples), refresh=False)
         self._bar.update(len(samples) - self._bar.n)
-        self._bar.refresh()
 
     def __enter__(self) -> Bar:
         return self

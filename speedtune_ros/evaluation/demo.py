@@ -23,6 +23,7 @@ from speedtune_ros.evaluation.samples import EpisodeSample
 from speedtune_ros.processes import ProcessGroup, describe
 from speedtune_ros.report.summary import TableRow
 from speedtune_ros.report.write import CAMERA, FRAME_SIZE, report_bag
+from speedtune_ros.speed.speed_policy import stands_alone
 
 if TYPE_CHECKING:
     from speedtune_ros.nodes.episode_client import EpisodeClient
@@ -32,6 +33,7 @@ REPORT_CAMERA = (CAMERA, FRAME_SIZE)
 STOPPED = (0, 130, -signal.SIGINT, -signal.SIGTERM)
 UP_TIMEOUT = 120.0  # [s]
 EPISODE_TIMEOUT = 120.0  # [s]
+LATE = ("stale_image", "no_answer")  # in the graph's output
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,9 @@ def demonstrate(config: DemoConfig) -> tuple[list[TableRow], list[str]]:
         _say(f"The graph is up: {', '.join(names)}")
         troubles = _run_episodes(config, client)
         _say("Stopping the graph")
+    notes = [*troubles, *_late(config)]
     _say("Reading the bag and drawing the report (videos, timelines, histograms)")
-    return _report(config, names, demonstrations), troubles
+    return _report(config, names, demonstrations, notes), troubles
 
 
 def _run_episodes(config: DemoConfig, client: EpisodeClient) -> list[str]:
@@ -116,7 +119,7 @@ def _running_graph(config: DemoConfig, needs: Mapping[str, Any]) -> Iterator[tup
     given = {
         "task": config.task,
         "policy": config.policy,
-        "speed": config.speeds[0],
+        "speed": next((speed for speed in config.speeds if not stands_alone(speed)), config.speeds[0]),  # slow to load
         **{key: str(value).lower() for key, value in needs.items()},
         "cameras": camera_argument(config.policy, config.task),
         "lockstep": "true" if config.lockstep else "false",
@@ -160,7 +163,9 @@ def _demonstrations(config: DemoConfig) -> list[EpisodeSample]:
     return gather(expert, config.seeds, config.folder / "demonstrations.jsonl", 1, len(config.seeds), None, "")
 
 
-def _report(config: DemoConfig, names: Sequence[str], demonstrations: Sequence[EpisodeSample]) -> list[TableRow]:
+def _report(
+    config: DemoConfig, names: Sequence[str], demonstrations: Sequence[EpisodeSample], notes: Sequence[str]
+) -> list[TableRow]:
     facts = {
         "task": config.task,
         "policy": config.policy,
@@ -170,7 +175,18 @@ def _report(config: DemoConfig, names: Sequence[str], demonstrations: Sequence[E
         "demo_speedup": "mean time to first success of the demonstrator / mean time to first success",
     }
     title = f"{config.task.replace('_', ' ').capitalize()}, faster than demonstrated"
-    return report_bag(Bag(config.bag), config.page, title, facts, demonstrations)
+    return report_bag(Bag(config.bag), config.page, title, facts, demonstrations, notes)
+
+
+def _late(config: DemoConfig) -> list[str]:
+    """What to say of a machine that was too slow: the arms wait, and speed and success suffer."""
+    late = sum(any(word in line for word in LATE) for line in config.log.read_text(errors="replace").splitlines())
+    if not late:
+        return []
+    words = f"images or chunks were too late for real time {late} times, which costs speed and success: with --lockstep"
+    words += " simulated time waits for the stages"
+    _say(f"On this machine {words}")
+    return [f"On this machine {words}."]
 
 
 def _tail(path: Path, lines: int = 8) -> str:

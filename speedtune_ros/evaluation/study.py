@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ class Study:
     """What all runs of a study share.
 
     config: the full method's; out: the study's folder; seeds: those evaluated on; training_seeds: one run each;
-    workers, slots: processes of an evaluation and episodes batched in each; threads: of a training, 0 one a core;
+    workers, slots: processes of an evaluation and episodes batched in each; threads: of a training, 0 its default;
     command: for the checkpoints' cards.
     """
 
@@ -68,7 +67,7 @@ class Study:
         from speedtune_ros.training.train_speed import train_speed
 
         # An evaluation in this process before may have changed it.
-        torch.set_num_threads(self.threads or len(os.sched_getaffinity(0)))
+        torch.set_num_threads(self.threads or 1)
         shown = self.progress is not None
         began = (folder / "training" / "config.yaml").exists()
         train_speed(config, folder, self.command, resume=began, progress=shown, threads=self.threads)

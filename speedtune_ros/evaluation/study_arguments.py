@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser, name: str, training_seeds: st
     trained.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="single parameters of it")
     words = f"seeds of training, one run each (default: {training_seeds})"
     trained.add_argument("--training-seeds", default=training_seeds, metavar="N,N,..", help=words)
-    words = "threads of a training (default: one a core); 1 where several processes share the study"
+    words = "threads of a training (default: as `train speed`); 1 where several processes share the study"
     trained.add_argument("--threads", type=count, metavar="N", help=words)
     evaluated = parser.add_argument_group("what it is evaluated on")
     evaluated.add_argument("--episodes", type=int, default=200, metavar="N", help="seeds S to S+N-1 (default: 200)")

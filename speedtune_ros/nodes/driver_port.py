@@ -167,7 +167,8 @@ class DriverPort:
         if self._silent:
             raise Refused("episode_silent", f"trajectory of episode '{episode_id}' while the episode node is silent")
         if episode_id != current.episode_id or current.phase not in MOVING:
-            raise Refused("other_episode", f"trajectory of episode '{episode_id}' while '{current.episode_id}' runs")
+            now = f"'{current.episode_id}' runs" if current.phase in MOVING else "none runs"
+            raise Refused("other_episode", f"trajectory of episode '{episode_id}' while {now}")
         if trajectory.sequence <= current.sequence:
             reason = "repeated_sequence" if trajectory.sequence == current.sequence else "backward_sequence"
             raise Refused(reason, f"trajectory {trajectory.sequence} after {current.sequence}")

@@ -30,6 +30,7 @@ _RESULT_TIMEOUT_S = 900  # rclpy's own is 10
 _STATUS_HZ = 10.0
 _SHUT_DOWN = "shut down"
 _LEAVE_S = 1.0
+_LOADING = 6.0  # times as long as other services may a speed policy take: a learned one loads the task policy as well
 _MOVES_TO_START = 2  # a hold on the way, as for a late joint state, drops what is left of a move
 
 
@@ -111,7 +112,8 @@ class EpisodeNode(StageNode[EpisodeConfig]):
                 given = getattr(goal, name)
                 raise Refused(f"bad_{name}", f"{name.replace('_', ' ')}: expected 0 to 3600 s, got {given}")
         if goal.speed_mode:
-            self._calls.demand(SetSpeedMode, "speed_policy/set_mode", SetSpeedMode.Request(mode=goal.speed_mode))
+            mode = SetSpeedMode.Request(mode=goal.speed_mode)
+            self._calls.demand(SetSpeedMode, "speed_policy/set_mode", mode, _LOADING)
         if goal.record:
             result.bag = self._calls.demand(Trigger, "recorder/bag", Trigger.Request()).message
         self._new_status(f"{task}-{goal.seed}", task, goal.instruction or self._instruction, goal.seed)

@@ -110,7 +110,8 @@ class Observer:
         if self._exact and age != 0.0:
             raise Refused("stale_image", f"camera '{name}': no image of stamp {stamp_ns}")
         if abs(age) > self._image_age_s:
-            raise Refused("stale_image", f"camera '{name}': image {age:.3f} s old, limit {self._image_age_s} s")
+            words = f"{age:.3f} s old" if age > 0.0 else f"{-age:.3f} s newer than the state asked for"
+            raise Refused("stale_image", f"camera '{name}': image {words}, limit {self._image_age_s} s")
         return newest
 
     def _keep_state(self, message: JointState) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from speedtune_ros.aloha import CONTROL_DT, GRIPPERS, JOINT_NAMES
@@ -19,6 +20,11 @@ BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 SMALLEST_RANGE = 0.05  # [rad]; less would make a still joint look restless
 INK, GRID = "#2b2f36", "#e4e7ec"
+HALO = [withStroke(linewidth=3, foreground="white")]  # text stays readable on curves
+PAPER = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}  # the same where text must stay text (SVG)
+LEAST_GAP = 0.047  # of two labels at the ends of curves, as a share of the axis
+
+End = tuple[float, float, str, str]  # x, y, label, colour of a curve's end
 
 STYLE = {
     "font.family": "sans-serif",
@@ -118,6 +124,16 @@ def svg(figure: Figure, label: str) -> str:
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
     return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def label_ends(axes: Axes, ends: Sequence[End]) -> None:
+    """Each curve's name right of its last point, moved down where two would overlap."""
+    low, high = axes.get_ylim()
+    below = np.inf
+    for x, y, label, colour in sorted(ends, key=lambda end: -end[1]):
+        below = min(y, below - LEAST_GAP * (high - low))
+        place: dict[str, Any] = {"xytext": (8, 0), "textcoords": "offset points", "va": "center", "bbox": PAPER}
+        axes.annotate(label, (x, below), color=colour, **place)
 
 
 def _histogram(axes: Axes, values: np.ndarray, title: str, colour: str) -> None:

@@ -29,9 +29,9 @@ def learning_figure(rows: Sequence[Mapping[str, Any]], title: str) -> Figure:
             values = [np.nan if row[key] is None else row[key] for row in rows]
             axes.plot(decisions, values, "o-", color=colour, ms=4)
             axes.set_ylabel(label)
-        intervals = np.array([wilson(round(row["success_rate"] * row["evaluated"]), row["evaluated"]) for row in rows])
-        if len(intervals):
-            grid[0].fill_between(decisions, *intervals.T, color=BLUE, alpha=0.16, lw=0)
+        for row in rows:
+            interval = wilson(round(row["success_rate"] * row["evaluated"]), row["evaluated"])
+            grid[0].vlines(row["decisions"], *interval, color=BLUE, alpha=0.4, lw=2)
         grid[0].set_ylim(-0.02, 1.02)
         grid[0].set_title(f"{title}: greedy evaluations, Wilson 95 %", loc="left", fontsize=11, fontweight="bold")
         grid[-1].set_xlabel("decisions")

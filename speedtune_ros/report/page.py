@@ -15,11 +15,26 @@ from speedtune_ros.report.runs import ReportRun
 from speedtune_ros.report.summary import COLUMNS, TableRow, cells, number
 from speedtune_ros.report.video import video_element
 
+_PROGRESS = (
+    "Executed speed until the first success: mean and 10 to 90 % of the episodes at each speed mode. Numbered lines "
+    "are the moments of the pictures, which are of the last mode."
+)
+_VALUES = (
+    " Below: what each speed is worth to the learned policy, against the best one at that moment; dots are its choices."
+)
 
-def page(title: str, facts: Mapping[str, str], rows: Sequence[TableRow], runs: Sequence[ReportRun]) -> str:
-    """The page: a table over the modes, one section a run, latencies and jitter over all runs, and `facts`."""
+
+def page(
+    title: str,
+    facts: Mapping[str, str],
+    rows: Sequence[TableRow],
+    runs: Sequence[ReportRun],
+    notes: Sequence[str] = (),
+) -> str:
+    """The page: `notes`, a table over the modes, one section a run, latencies and jitter over all runs, and `facts`."""
     sections = "\n".join(_section(run) for run in runs)
-    body = f"""{_table(rows)}
+    told = "".join(f'<p class="note">{_text(note)}</p>\n' for note in notes)
+    body = f"""{told}{_table(rows)}
 {_progress(runs)}<h2>Runs</h2>
 {sections}
 <h2>Timing, all runs</h2>
@@ -61,7 +76,7 @@ def _lead(rows: Sequence[TableRow]) -> str:
     best = max(rows, key=lambda row: row.acceleration if math.isfinite(row.acceleration) else 0.0)
     words = f"{sum(row.successes for row in rows)} of {sum(row.episodes for row in rows)} episodes succeeded"
     if math.isfinite(best.acceleration) and best.acceleration > 1.0:
-        words += f"; {best.mode} reached success {best.acceleration:.2f} times as fast as demonstrated speed"
+        words += f"; {best.mode} reached success {best.acceleration:.2f} times as soon as at 1×"
     return words + "."
 
 
@@ -104,7 +119,8 @@ def _progress(runs: Sequence[ReportRun]) -> str:
     if not known:
         return ""
     drawing = figures.svg(progress_figure(known), "speed over task progress, with key frames")
-    return f'<h2>Speed over progress</h2>\n<div class="figure wide">{drawing}</div>\n'
+    words = _PROGRESS + (_VALUES if any(choice.values for run in known for choice in run.choices) else "")
+    return f'<h2>Speed over progress</h2>\n<p class="facts">{words}</p>\n<div class="figure wide">{drawing}</div>\n'
 
 
 def _timing(runs: Sequence[ReportRun]) -> str:

@@ -9,11 +9,10 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from speedtune_ros.evaluation.paper import paper_figure
 from speedtune_ros.evaluation.results import kind
-from speedtune_ros.report.figures import BLUE, GREEN, ORANGE, PURPLE, SKY, STYLE, VERMILION
+from speedtune_ros.report.figures import BLUE, GREEN, HALO, ORANGE, PURPLE, SKY, STYLE, VERMILION, End, label_ends
 from speedtune_ros.speed.speed_policy import split_spec
 
 Row = Mapping[str, Any]
@@ -26,8 +25,6 @@ AXES = {
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = {"constant": "o", "phase": "D"}  # all others are learned
 GREY = "#7a828e"
-HALO = [withStroke(linewidth=3, foreground="white")]  # text stays readable on curves
-LEAST_GAP = 0.055  # of two labels at the right edge, as a share of the axis
 
 
 def pareto_figure(labelled: Sequence[tuple[str, Row]], axis: str = "acceleration", paper: bool = False) -> Figure:
@@ -44,13 +41,14 @@ def pareto_figure(labelled: Sequence[tuple[str, Row]], axis: str = "acceleration
         for axes, task in zip(panels, tasks):
             _panel(axes, [pair for pair in labelled if pair[1]["task"] == task], axis, colours, paper)
             axes.set_title(task.replace("_", " "), loc="left", fontsize=12, fontweight="bold")
-            axes.set(xlabel=AXES[axis], ylim=(-0.03, 1.14), yticks=np.linspace(0.0, 1.0, 6))
+            axes.set(xlabel=AXES[axis], yticks=np.linspace(0.0, 1.0, 6))
         panels[0].set_ylabel("success rate, Wilson 95 %")
     return figure
 
 
 def _panel(axes: Axes, labelled: Sequence[tuple[str, Row]], axis: str, colours: Mapping[str, str], paper: bool) -> None:
-    ends: list[tuple[float, float, str, str]] = []
+    ends: list[End] = []
+    axes.set_ylim(-0.03, 1.14)
     for label in dict.fromkeys(label for label, _ in labelled):
         rows = [row for found, row in labelled if found == label]
         curve = sorted((row for row in rows if kind(row) == "constant"), key=_commanded)
@@ -64,7 +62,7 @@ def _panel(axes: Axes, labelled: Sequence[tuple[str, Row]], axis: str, colours: 
         _paper(axes, [row for _, row in labelled])
     low, high = axes.get_xlim()
     axes.set_xlim(low, high + 0.3 * (high - low))  # room for the labels
-    _label_ends(axes, ends)
+    label_ends(axes, ends)
 
 
 def _curve(axes: Axes, rows: Sequence[Row], axis: str, colour: str) -> tuple[float, float]:
@@ -128,16 +126,6 @@ def _paper(axes: Axes, rows: Sequence[Row]) -> None:
                 "fontsize": 8,
             }
             axes.annotate(words, figure, color=GREY, **place)
-
-
-def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Each curve's name right of its last point, moved down where two would overlap."""
-    below = np.inf
-    for x, y, label, colour in sorted(ends, key=lambda end: -end[1]):
-        below = min(y, below - LEAST_GAP)
-        axes.annotate(
-            label, (x, below), xytext=(8, 0), textcoords="offset points", color=colour, va="center", path_effects=HALO
-        )
 
 
 def _commanded(row: Row) -> float:

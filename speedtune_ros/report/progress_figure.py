@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from speedtune_ros.report.figures import CYCLE, INK, STYLE, VERMILION
+from speedtune_ros.report.figures import CYCLE, INK, STYLE, End, label_ends
 from speedtune_ros.report.runs import ReportRun
 
 MARKS = (0.05, 0.25, 0.45, 0.65, 0.85, 1.0)  # shares of the way at which key frames are shown
@@ -65,11 +65,12 @@ def _along(way: np.ndarray, speed: np.ndarray, places: np.ndarray) -> np.ndarray
 
 
 def _speeds(axes: Axes, runs: Sequence[ReportRun]) -> None:
+    ends: list[End] = []
     modes = list(dict.fromkeys(run.mode for run in runs))
     for mode, colour in zip(modes, CYCLE * len(modes)):
         own = [run for run in runs if run.mode == mode]
         places, speeds = speeds_over_progress(own)
-        covered = np.isfinite(speeds).sum(0) >= 0.5 * len(own)  # a mean over the few that go on misleads
+        covered = np.isfinite(speeds).sum(0) > 0.5 * len(own)  # a mean over the few that go on misleads
         places, speeds = places[covered], speeds[:, covered]
         if not len(places):
             continue
@@ -79,11 +80,12 @@ def _speeds(axes: Axes, runs: Sequence[ReportRun]) -> None:
         axes.plot(places, mean, color=colour, lw=2.0)
         successes = sum(run.success for run in own)
         words = f"{mode}: {successes} of {len(own)}"
-        axes.annotate(words, (places[-1], mean[-1]), xytext=(6, 0), textcoords="offset points", color=colour)
+        ends.append((places[-1], mean[-1], words, colour))
     axes.axhline(1.0, color=GREY, lw=1.0, ls="--")
     axes.set(ylabel="executed speed [×]")
     axes.set_ylim(0.0, 1.1 * axes.get_ylim()[1])
     axes.set_xlim(0.0, 1.25 * axes.get_xlim()[1])
+    label_ends(axes, ends)
 
 
 def _key_frames(
@@ -99,7 +101,7 @@ def _key_frames(
         picture = figure.add_subplot(row[number - 1])
         picture.imshow(frames[index].pixels)
         picture.set_axis_off()
-        picture.set_title(f"{number}   {where[index]:.1f} s", fontsize=9)
+        picture.set_title(f"{number}: {where[index]:.1f} s", fontsize=9)
         axes.axvline(where[index], color=INK, lw=0.7, ls=":")
         axes.annotate(
             str(number), (where[index], 1.0), xycoords=("data", "axes fraction"), fontsize=9, ha="center", va="bottom"
@@ -117,8 +119,8 @@ def _values(figure: Figure, axes: Axes, runs: Sequence[ReportRun]) -> None:
     mean = np.array([lost[at == b].mean(0) if (at == b).any() else np.full(len(speeds), np.nan) for b in range(40)])
     mesh = axes.pcolormesh(bins, np.arange(len(speeds) + 1) - 0.5, mean.T, cmap="cividis", shading="flat")
     chosen = [speeds.index(d.speed) for d in decisions]
-    axes.plot([d.progress for d in decisions], chosen, ".", color=VERMILION, ms=3, alpha=0.5)
+    axes.plot([d.progress for d in decisions], chosen, ".", color=INK, ms=4, alpha=0.6)
     axes.set_yticks(range(len(speeds)), [f"{speed:g}×" for speed in speeds])
-    axes.set(ylabel="speed policy")
+    axes.set(ylabel="speed to choose")
     axes.grid(False)
     figure.colorbar(mesh, ax=axes, label="Q(v) − max Q", pad=0.01)

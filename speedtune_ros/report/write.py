@@ -24,13 +24,18 @@ FRAME_SIZE = (360, 480)  # height, width
 
 
 def report_bag(
-    bag: Bag, path: Path, title: str, facts: Mapping[str, str], demonstrations: Sequence[Run] = ()
+    bag: Bag,
+    path: Path,
+    title: str,
+    facts: Mapping[str, str],
+    demonstrations: Sequence[Run] = (),
+    notes: Sequence[str] = (),
 ) -> list[TableRow]:
-    """Write the page about a bag's episodes to `path`; the rows of its table. Raises DataError."""
+    """Write the page about a bag's episodes, `notes` first, to `path`; the rows of its table. Raises DataError."""
     camera = CAMERA if any(f"/{CAMERA}/" in topic for topic in bag.topics) else ""
     runs = runs_of_bag(bag, camera)
     rows = summarise(runs, demonstrations)
-    text = page(title, {**facts, "bag": bag.path.name, **machine()}, rows, runs)
+    text = page(title, {**facts, "bag": bag.path.name, **machine()}, rows, runs, notes)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return rows

@@ -171,7 +171,7 @@ def test_dead_policy_brakes_holds_and_is_said(graph, client):
     graph.processes["task_policy"].send_signal(signal.SIGKILL)
     outcome = client.result(handle, 60.0)
     assert outcome.reason.startswith("fault: no new trajectory") and "task_policy" in outcome.reason
-    assert client.heard["episode_status"][-1].reason == outcome.reason
+    client.until(lambda: client.heard["episode_status"][-1].reason == outcome.reason, "the reason in episode_status")
     assert_holds(client)
     assert client.counted("retimer", "refused.no_answer") > 0
     velocity = np.diff([message.position for message in client.heard["command"][-100:]], axis=0)

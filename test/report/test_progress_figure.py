@@ -38,7 +38,7 @@ def test_frames_curves_and_values_are_drawn() -> None:
     speed, *pictures, values, bar = figure.axes
     words = [text.get_text() for text in speed.texts]
     assert "constant:1: 1 of 1" in words and "rainbow: 1 of 2" in words
-    assert [axes.get_title() for axes in pictures] == ["1   0.0 s", "2   1.0 s", "3   1.9 s"]
+    assert [axes.get_title() for axes in pictures] == ["1: 0.0 s", "2: 1.0 s", "3: 1.9 s"]
     assert [axes.images[0].get_array()[0, 0, 0] for axes in pictures] == [0, 40, 80]
     assert [label.get_text() for label in values.get_yticklabels()] == ["1×", "2×", "4×"]
     lost = values.collections[0].get_array()
