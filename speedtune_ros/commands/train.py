@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     policies = parser.add_subparsers(dest="trained", metavar="POLICY", required=True)
     act = policies.add_parser("act", help="action chunking with transformers", description="Train ACT.")
     act.add_argument("--data", required=True, type=Path, metavar="DIR", help="folder of episode_<i>.hdf5 files")
-    act.add_argument("--preset", default="small", help="sizes: small (the shipped one) or paper")
+    act.add_argument("--preset", default="", help="sizes: small (the shipped one, the default) or paper")
     act.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to train (default: auto)")
     _add_common(act, "config/train_act.yaml", "steps=2000", "CPU threads (default: one a core)")
     words = "Train a speed policy for a task policy, which stays as it is (docs/speed.md)."
@@ -53,6 +53,7 @@ def train_config(preset: str, path: Path | None, settings: list[str]) -> Any:
     from speedtune_ros.share import share_path
     from speedtune_ros.training.train_act import PRESETS, ActTrainConfig
 
+    preset = preset or "small"
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
     path = path or share_path("config/train_act.yaml")
@@ -86,7 +87,7 @@ def _train_act(args: argparse.Namespace) -> int:
     device = args.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    config = train_config(args.preset, args.config, args.set)
+    config = train_config(args.preset, _file(args), args.set)
     trainer = ActTrainer(config, args.data, device, progress=True)
     validation = train(trainer, args.out, _command(), args.resume, progress=True, seconds=60.0 * args.minutes)
     print(f"step {trainer.step} of {config.steps}, validation L1 {validation:.4f}; checkpoint in {args.out}")
@@ -98,7 +99,7 @@ def _train_speed(args: argparse.Namespace) -> int:
 
     named = {"task": args.task, "policy": args.policy, "dynamics": args.dynamics}
     settings = [*(f"{key}={value}" for key, value in named.items() if value), *args.set]
-    config = speed_config(args.config, settings, args.preset)
+    config = speed_config(_file(args), settings, args.preset)
     if args.live:
         from speedtune_ros.live.run import train_live
 
@@ -123,7 +124,13 @@ def _add_common(parser: argparse.ArgumentParser, config: str, example: str, thre
     parser.add_argument("--threads", type=count, metavar="N", help=threads)
     words = "stop after this time; --resume goes on"
     parser.add_argument("--minutes", type=_minutes, default=math.inf, metavar="M", help=words)
-    parser.add_argument("--resume", action="store_true", help="go on exactly where the run in --out stands")
+    parser.add_argument("--resume", action="store_true", help="go on exactly where the run in --out stands, with its settings")
+
+
+def _file(args: argparse.Namespace) -> Path | None:
+    """The parameters that `--set` goes on top of: a run's own where it is resumed and no others are named."""
+    own = args.out / "training" / "config.yaml"
+    return own if args.resume and not args.config and not args.preset and own.exists() else args.config
 
 
 def _minutes(text: str) -> float:
