@@ -124,7 +124,8 @@ def _add_common(parser: argparse.ArgumentParser, config: str, example: str, thre
     parser.add_argument("--threads", type=count, metavar="N", help=threads)
     words = "stop after this time; --resume goes on"
     parser.add_argument("--minutes", type=_minutes, default=math.inf, metavar="M", help=words)
-    parser.add_argument("--resume", action="store_true", help="go on exactly where the run in --out stands, with its settings")
+    words = "go on exactly where the run in --out stands, with its settings"
+    parser.add_argument("--resume", action="store_true", help=words)
 
 
 def _file(args: argparse.Namespace) -> Path | None:

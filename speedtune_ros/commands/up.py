@@ -100,6 +100,8 @@ def supervise(commands: Mapping[str, list[str]], restarts: Restarts | None = Non
         try:
             for name, words in commands.items():
                 group.start(name, words, environment)
+            domain = environment.get("ROS_DOMAIN_ID", "0")
+            _say(f"started {', '.join(commands)} in ROS domain {domain}; Ctrl-C stops them")
             successors = _Successors(restarts)
             died: dict[str, int] = {}
             while not asked.to_end and not died:

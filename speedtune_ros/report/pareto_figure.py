@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from speedtune_ros.evaluation.paper import paper_figure
 from speedtune_ros.evaluation.results import kind
@@ -16,6 +17,16 @@ from speedtune_ros.report.figures import BLUE, GREEN, HALO, ORANGE, PURPLE, SKY,
 from speedtune_ros.speed.speed_policy import split_spec
 
 Row = Mapping[str, Any]
+
+
+class Label(NamedTuple):
+    """Words beside a point."""
+
+    at: tuple[float, float]
+    words: str
+    colour: str
+    bold: bool = False
+
 
 AXES = {
     "acceleration": "acceleration (mean time to success at 1× / at this speed)",
@@ -25,6 +36,7 @@ AXES = {
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = {"constant": "o", "phase": "D"}  # all others are learned
 GREY = "#7a828e"
+PLACES = ((9, 7), (-9, 9), (9, -28), (-9, -28), (9, -50), (-9, -50), (9, -72), (-9, -72))  # of a label [points]
 
 
 def pareto_figure(labelled: Sequence[tuple[str, Row]], axis: str = "acceleration", paper: bool = False) -> Figure:
@@ -38,16 +50,24 @@ def pareto_figure(labelled: Sequence[tuple[str, Row]], axis: str = "acceleration
         figure = Figure(figsize=(1.6 + 5.0 * len(tasks), 4.6), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, len(tasks), sharey=True))
         colours = dict(zip(dict.fromkeys(label for label, _ in labelled), COLOURS * len(labelled)))
+        labels = []
         for axes, task in zip(panels, tasks):
-            _panel(axes, [pair for pair in labelled if pair[1]["task"] == task], axis, colours, paper)
+            own = [pair for pair in labelled if pair[1]["task"] == task]
+            labels.append(_panel(axes, own, axis, colours, paper))
             axes.set_title(task.replace("_", " "), loc="left", fontsize=12, fontweight="bold")
             axes.set(xlabel=AXES[axis], yticks=np.linspace(0.0, 1.0, 6))
         panels[0].set_ylabel("success rate, Wilson 95 %")
+        for axes, found in zip(panels, labels):
+            _place(axes, found)
     return figure
 
 
-def _panel(axes: Axes, labelled: Sequence[tuple[str, Row]], axis: str, colours: Mapping[str, str], paper: bool) -> None:
+def _panel(
+    axes: Axes, labelled: Sequence[tuple[str, Row]], axis: str, colours: Mapping[str, str], paper: bool
+) -> list[Label]:
+    """Draws all but the words beside single points, which are returned: where they fit shows when all is drawn."""
     ends: list[End] = []
+    labels: list[Label] = []
     axes.set_ylim(-0.03, 1.14)
     for label in dict.fromkeys(label for label, _ in labelled):
         rows = [row for found, row in labelled if found == label]
@@ -57,12 +77,13 @@ def _panel(axes: Axes, labelled: Sequence[tuple[str, Row]], axis: str, colours: 
             ends.append((*end, label, colours[label]))
         points = sorted((row for row in rows if kind(row) != "constant"), key=lambda row: _x(row, axis))
         for row in points:
-            _point(axes, row, axis, colours[label], label if row is points[-1] else "")
+            labels += _point(axes, row, axis, colours[label], label if row is points[-1] else "")
     if paper:
-        _paper(axes, [row for _, row in labelled])
+        labels += _paper(axes, [row for _, row in labelled])
     low, high = axes.get_xlim()
     axes.set_xlim(low, high + 0.3 * (high - low))  # room for the labels
     label_ends(axes, ends)
+    return labels
 
 
 def _curve(axes: Axes, rows: Sequence[Row], axis: str, colour: str) -> tuple[float, float]:
@@ -85,8 +106,8 @@ def _places(rows: Sequence[Row], axis: str) -> list[float]:
     return places
 
 
-def _point(axes: Axes, row: Row, axis: str, colour: str, label: str) -> None:
-    """A policy that changes its speed: Wilson bar, spread of single episodes (5 to 95 %), and its figures in words."""
+def _point(axes: Axes, row: Row, axis: str, colour: str, label: str) -> list[Label]:
+    """A policy that changes its speed: Wilson bar, spread of single episodes (5 to 95 %); its figures, to be placed."""
     learned = kind(row) not in MARKERS
     x, rate = _x(row, axis), row["success_rate"]
     bar = [[rate - row["wilson_low"]], [row["wilson_high"] - rate]]
@@ -96,36 +117,37 @@ def _point(axes: Axes, row: Row, axis: str, colour: str, label: str) -> None:
         axes.plot(spread, [rate, rate], color=colour, lw=5, alpha=0.22, solid_capstyle="butt")
     marker, size = ("*", 15) if learned else (MARKERS[kind(row)], 7)
     axes.plot(x, rate, marker, color=colour, ms=size, mec="white", mew=0.8, zorder=5)
-    if label:
-        words = f"{label}\n{x:.2f}×, {100 * rate:.1f} %"
-        # Learned policies are named above, the expert's on the right, tables below: out of each other's way.
-        beside = {"xytext": (9, 7)} if row["policy"] == "expert" else {"xytext": (-9, 9), "ha": "right"}
-        where = beside if learned else {"xytext": (-7, -26), "ha": "right"}
-        place: dict[str, Any] = {
-            **where,
-            "path_effects": HALO,
-            "textcoords": "offset points",
-            "fontsize": 9,
-            "zorder": 6,
-        }
-        axes.annotate(words, (x, rate), color=colour, fontweight="bold" if learned else "normal", **place)
+    return [Label((x, rate), f"{label}\n{x:.2f}×, {100 * rate:.1f} %", colour, learned)] if label else []
 
 
-def _paper(axes: Axes, rows: Sequence[Row]) -> None:
-    kinds = dict.fromkeys("expert" if row["policy"] == "expert" else "act" for row in rows)
-    for number, policy in enumerate(kinds):
+def _paper(axes: Axes, rows: Sequence[Row]) -> list[Label]:
+    labels = []
+    for policy in dict.fromkeys("expert" if row["policy"] == "expert" else "act" for row in rows):
         figure = paper_figure(policy, rows[0]["task"])
         if figure is not None:
             axes.plot(*figure, "*", color=GREY, mfc="white", ms=13, zorder=4)
             words = f"SpeedTuning{' (scripted)' if policy == 'expert' else ''}\n{figure.speed}×, "
-            words += f"{100 * figure.success_rate:.1f} %"
-            place: dict[str, Any] = {
-                "xytext": (9, -16 - 24 * number),
-                "path_effects": HALO,
-                "textcoords": "offset points",
-                "fontsize": 8,
-            }
-            axes.annotate(words, figure, color=GREY, **place)
+            labels.append(Label((figure.speed, figure.success_rate), f"{words}{100 * figure.success_rate:.1f} %", GREY))
+    return labels
+
+
+def _place(axes: Axes, labels: Sequence[Label]) -> None:
+    """Each label beside its point, at the first of PLACES where it covers neither another label nor a point."""
+    axes.figure.draw_without_rendering()
+    taken = [text.get_window_extent() for text in axes.texts]
+    for label in labels:
+        x, y = axes.transData.transform(label.at)
+        taken.append(Bbox.from_bounds(x - 9, y - 9, 18, 18))
+    for label in labels:
+        text = axes.annotate(label.words, label.at, PLACES[0], textcoords="offset points", color=label.colour, zorder=6)
+        text.set(size=9 if label.bold else 8, weight="bold" if label.bold else "normal", path_effects=HALO)
+        for x, y in (*PLACES, PLACES[0]):
+            text.set_position((x, y))
+            text.set_horizontalalignment("left" if x > 0 else "right")
+            extent = text.get_window_extent()
+            if not any(extent.overlaps(other) for other in taken) and axes.bbox.x0 < extent.x0:
+                break
+        taken.append(extent)
 
 
 def _commanded(row: Row) -> float:

@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from speedtune_ros.report.figures import BLUE, GREEN, STYLE, VERMILION
+from speedtune_ros.report.figures import BLUE, GREEN, PAPER, STYLE, VERMILION
 from speedtune_ros.tasks.tea_bag import BAG_HALF, CUP_RADIUS
 
 BAND = (10, 90)  # percentiles over episodes
@@ -23,8 +23,8 @@ def swing_figure(study: Mapping[str, Any]) -> Figure:
     with rc_context(STYLE):
         figure = Figure(figsize=(12.0, 3.8), layout="constrained")
         angle, aside, success = figure.subplots(1, 3)
-        _band(angle, carries, "peak", VERMILION, "largest in the carry", 180.0 / np.pi)
-        _band(angle, carries, "at_dip", BLUE, "when the dip begins", 180.0 / np.pi, -16)
+        _band(angle, carries, "peak", VERMILION, "largest in the carry", 180.0 / np.pi, 26)
+        _band(angle, carries, "at_dip", BLUE, "when the dip begins", 180.0 / np.pi, -20)
         angle.set(ylabel="bag's angle from the vertical [°]", ylim=(0.0, None))
         _band(aside, carries, "aside", GREEN, "bag at the rim", 1000.0)
         for radius, words in ((CUP_RADIUS, "cup's wall"), (CUP_RADIUS - BAG_HALF, "bag clears the wall")):
@@ -48,12 +48,12 @@ def swing_figure(study: Mapping[str, Any]) -> Figure:
 
 
 def _band(axes: Axes, carries: Any, key: str, colour: str, label: str, unit: float, lift: int = 8) -> None:
-    """Mean and spread of `key` times `unit` over the episodes at each speed; the label `lift` points above its end."""
+    """Mean and spread of `key` times `unit` over the episodes at each speed; `label` is `lift` points above."""
     speeds = sorted({carry["speed"] for carry in carries})
     groups = [unit * np.array([carry[key] for carry in carries if carry["speed"] == speed]) for speed in speeds]
     low, high = np.array([np.nanpercentile(group, BAND) for group in groups]).T
     mean = [float(np.nanmean(group)) for group in groups]
     axes.fill_between(speeds, low, high, color=colour, alpha=0.16, lw=0)
     axes.plot(speeds, mean, "o-", color=colour, ms=4)
-    place: dict[str, Any] = {"xytext": (0, lift), "textcoords": "offset points", "ha": "right"}
-    axes.annotate(label, (speeds[-1], mean[-1]), color=colour, **place)
+    place: dict[str, Any] = {"xytext": (0, lift), "textcoords": "offset points", "bbox": PAPER}
+    axes.annotate(label, (speeds[0], mean[0]), color=colour, **place)

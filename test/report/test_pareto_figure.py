@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,16 @@ def test_labels_of_curves_do_not_overlap() -> None:
     labelled = [(name, row("constant:4", 3.0, 0.5)) for name in ("a", "b", "c")]
     places = [text.xy[1] for text in pareto_figure(labelled).axes[0].texts]
     assert places == pytest.approx([0.5, 0.445, 0.39], abs=1e-3)
+
+
+def test_labels_of_points_neither_overlap_nor_cover_a_point() -> None:
+    close = [("a", row("rainbow", 3.0, 0.9)), ("b", row("phase:3,2", 3.05, 0.9)), ("c", row("rainbow:x", 3.1, 0.88))]
+    axes = pareto_figure([("slow", row("constant:1", 1.0, 1.0)), *close], paper=True).axes[0]
+    extents = [text.get_window_extent() for text in axes.texts]
+    assert len(extents) == 5  # the curve's, three points', the paper's
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(extents, 2))
+    points = axes.transData.transform([(r["acceleration"], r["success_rate"]) for _, r in close])
+    assert not any(extent.contains(*point) for extent in extents for point in points)
 
 
 def test_results_are_read_from_sweeps_evaluations_and_studies(tmp_path: Path) -> None:

@@ -135,7 +135,9 @@ def test_what_a_run_began_with_is_not_needed_any_more(whole: Path, tmp_path: Pat
     assert all(torch.equal(agent.network.state_dict()[name], tensor) for name, tensor in weights(whole).items())
 
 
-def test_a_run_is_resumed_with_its_own_settings(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_resumed_with_its_own_settings(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(whole, tmp_path / "run")
     assert speedtune(["train", "speed", "--out", str(tmp_path / "run"), "--resume", "--threads", "1"]) == 0
     assert f"run it with --speed rainbow:{tmp_path / 'run'}" in capsys.readouterr().out
