@@ -57,6 +57,7 @@ def pareto_figure(labelled: Sequence[tuple[str, Row]], axis: str = "acceleration
             axes.set_title(task.replace("_", " "), loc="left", fontsize=12, fontweight="bold")
             axes.set(xlabel=AXES[axis], yticks=np.linspace(0.0, 1.0, 6))
         panels[0].set_ylabel("success rate, Wilson 95 %")
+        figure.draw_without_rendering()  # only then is known how large anything is
         for axes, found in zip(panels, labels):
             _place(axes, found)
     return figure
@@ -133,7 +134,6 @@ def _paper(axes: Axes, rows: Sequence[Row]) -> list[Label]:
 
 def _place(axes: Axes, labels: Sequence[Label]) -> None:
     """Each label beside its point, at the first of PLACES where it covers neither another label nor a point."""
-    axes.figure.draw_without_rendering()
     taken = [text.get_window_extent() for text in axes.texts]
     for label in labels:
         x, y = axes.transData.transform(label.at)
@@ -141,6 +141,7 @@ def _place(axes: Axes, labels: Sequence[Label]) -> None:
     for label in labels:
         text = axes.annotate(label.words, label.at, PLACES[0], textcoords="offset points", color=label.colour, zorder=6)
         text.set(size=9 if label.bold else 8, weight="bold" if label.bold else "normal", path_effects=HALO)
+        text.set_in_layout(False)  # which has been made
         for x, y in (*PLACES, PLACES[0]):
             text.set_position((x, y))
             text.set_horizontalalignment("left" if x > 0 else "right")
