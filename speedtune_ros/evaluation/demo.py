@@ -87,7 +87,8 @@ def demonstrate(config: DemoConfig) -> tuple[list[TableRow], list[str]]:
     """
     needs = shared_needs(config.speeds, config.policy, config.task)
     config.folder.mkdir(parents=True)
-    _say(f"Measuring the demonstrations: the scripted expert at its own pace, {len(config.seeds)} scenes")
+    seeds = ", ".join(map(str, config.seeds))
+    _say(f"Measuring the demonstrations: the scripted expert at its own pace, seeds {seeds}")
     demonstrations = _demonstrations(config)
     with _running_graph(config, needs) as (client, names):
         _say(f"The graph is up: {', '.join(names)}")

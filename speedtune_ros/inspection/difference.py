@@ -131,17 +131,20 @@ def text(found: Difference, rows: int = 24) -> str:
     at = found.diverged_at
     apart = f"{DIVERGED:g} rad between commands"
     lines.append(f"never more than {apart}" if at is None else f"first more than {apart} at progress {at:.1f} s")
-    head = ("progress", "t A", "t B", "sdot A", "sdot B", "command", "reached", "joint", "bound A", "bound B")
-    lines.append("".join(f"{word:>10}" for word in head))
+    head = ("progress", "t A", "t B", "sdot A", "sdot B", "command", "reached")
+    lines.append("".join(f"{word:>10}" for word in head) + _words("joint", "bound A", "bound B"))
     step = max(1, len(found.progress) // rows)
     for i in range(0, len(found.progress), step):
         numbers = (found.progress[i], found.a.times[i], found.b.times[i], found.a.speeds[i], found.b.speeds[i])
         apart_now = (found.command_rad[i], found.reached_rad[i])
-        words = (found.joints[i], found.a.bounds[i], found.b.bounds[i])
         lines.append(
             "".join(f"{number:>10.2f}" for number in numbers)
             + "".join(f"{number:>10.4f}" for number in apart_now)
-            + "  "
-            + "  ".join(word or "-" for word in words)
+            + _words(found.joints[i], found.a.bounds[i], found.b.bounds[i])
         )
     return "\n".join(lines)
+
+
+def _words(joint: str, bound: str, other: str) -> str:
+    """The last columns of a row."""
+    return f"  {joint or '-':<19}{bound or '-':<12}{other or '-'}"
