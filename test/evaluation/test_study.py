@@ -18,7 +18,7 @@ from speedtune_ros.share import share_path
 torch.set_num_threads(1)
 TINY = (
     "speeds=[4.5, 6.0]", "evaluation_episodes=1", "slots=1", "agent.batch=4", "agent.warm_up=5", "give_up=0.5",
-    "agent.network={hidden: 8, layers: 1, atoms: 11}", "agent.replay.capacity=500",
+    "agent.network={hidden: 8, layers: 1, atoms: 11}", "agent.replay.capacity=500", "confirm_episodes=0",
 )  # fmt: skip
 ABLATIONS = """
 ablate:

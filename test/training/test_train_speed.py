@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,9 +28,9 @@ from speedtune_ros.types import Episode
 torch.set_num_threads(1)
 # The two shortest segments there can be: every segment runs at least one episode to its end.
 SETTINGS = (
-    "speeds=[3.0, 4.5, 6.0]", "decisions=40", "evaluate_every=20", "evaluation_episodes=1", "slots=2", "agent.batch=8",
+    "speeds=[3.0, 4.5, 6.0]", "decisions=40", "evaluate_every=20", "evaluation_episodes=1", "slots=2",
     "agent.warm_up=10", "agent.network={hidden: 8, layers: 1, atoms: 11}", "agent.replay.capacity=500",
-    "guide.decisions=15", "agent.updates_per_decision=1.0", "give_up=1.0",
+    "guide.decisions=15", "agent.updates_per_decision=1.0", "give_up=1.0", "confirm_episodes=0", "agent.batch=8",
 )  # fmt: skip
 
 
@@ -236,6 +237,29 @@ def test_the_fastest_checkpoint_that_is_sure_enough_is_kept(
 ) -> None:
     scores = [score({"success_rate": rate, "acceleration": fast}, 0.98) for rate, fast in evaluations]
     assert scores.index(max(scores)) == kept
+
+
+def test_what_looks_best_is_kept_if_it_is_on_more_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = SpeedTrainer(config("confirm_episodes=2", "floor=1.0"), tmp_path, threads=1)
+    asked, successes = [], iter([1, 1, 0, 1, 0, 0, 0])
+
+    def evaluate(seeds: range) -> list[SimpleNamespace]:
+        asked.append((seeds[0], seeds[-1]))
+        return [
+            SimpleNamespace(steps=100, success_step=80 if next(successes) else None, realised_speed=3.0) for _ in seeds
+        ]
+
+    monkeypatch.setattr(trainer.rollout, "evaluate", evaluate)
+    rates = []
+    for _ in range(3):  # the second is as sure on the first scene, and fails on both others
+        trainer._evaluate(0.0)
+        rates.append(read_content(tmp_path)["figures"]["success_rate"])
+    assert rates == [pytest.approx(2 / 3)] * 3
+    assert asked == [(9000, 9000), (9001, 9002), (9000, 9000), (9001, 9002), (9000, 9000)]
+    assert read_content(tmp_path)["seeds"]["selection"] == [9000, 9002]
+    trainer.rollout.close()
+    with pytest.raises(ConfigError, match="evaluation_episodes . confirm_episodes: expected at most 1000, got 1001"):
+        config("evaluation_episodes=1000", "confirm_episodes=1")
 
 
 def test_time_inside_an_evaluation_is_counted_once() -> None:
