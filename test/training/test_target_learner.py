@@ -17,7 +17,8 @@ from speedtune_ros.training.train_speed import SpeedTrainer, TrainSpeedConfig, t
 torch.set_num_threads(1)
 SETTINGS = (
     "speeds=[4.5, 6.0]", "decisions=20", "evaluate_every=20", "evaluation_episodes=1", "slots=1", "agent.batch=4",
-    "agent.warm_up=10", "agent.updates_per_decision=0.5", "agent.replay.capacity=500", "confirm_episodes=0", "give_up=0.5",
+    "agent.warm_up=10", "agent.updates_per_decision=0.5", "agent.replay.capacity=500", "confirm_episodes=0",
+    "give_up=0.5",
     "vision.encoder=own",
     "agent.network={hidden: 8, layers: 1, atoms: 11, encoder: {widths: [4, 4, 4], size: 3}}",
 )  # fmt: skip
