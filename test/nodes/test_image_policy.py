@@ -35,10 +35,14 @@ def test_same_commands_from_the_same_frames(graph, client, act_checkpoint):
     assert outcome.reason == "time_limit"
     running = next(s for s in client.heard["episode_status"] if s.phase == EpisodeStatus.RUNNING)
     start_ns = to_ns(running.start)
-    sent = [m.position for m in client.heard["command"] if to_ns(m.header.stamp) >= start_ns][:STEPS]
     expected = in_process(act_checkpoint).trace.commands
     assert np.ptp(expected, axis=0).max() > 0.05
-    np.testing.assert_allclose(np.array(sent), expected, atol=1e-6, rtol=0.0)
+
+    def sent():
+        return [m.position for m in client.heard["command"] if to_ns(m.header.stamp) >= start_ns][:STEPS]
+
+    client.until(lambda: len(sent()) == STEPS, "all commands")  # the last may come later than the result
+    np.testing.assert_allclose(np.array(sent()), expected, atol=1e-6, rtol=0.0)
 
 
 def in_process(act_checkpoint):
