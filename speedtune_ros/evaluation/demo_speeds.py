@@ -40,13 +40,14 @@ def shared_needs(speeds: Sequence[str], policy: str, task: str, profile: str = "
     return found[0] if found else {}
 
 
-def choose_speeds(policy: str, task: str, profile: str = "act") -> tuple[tuple[str, ...], str]:
+def choose_speeds(policy: str, task: str, profile: str = "act", latency: bool = False) -> tuple[tuple[str, ...], str]:
     """1x, the best constant speed and the learned one of a task policy; and what to tell the user about them.
 
-    What is not shipped is replaced: the learned speed by the phase table, either by constant speeds.
+    latency: prefer a speed policy that learned with latency, as a graph in real time has it. What is not shipped is
+    replaced: the learned speed by the phase table, either by constant speeds.
     """
     from speedtune_ros.registry import shipped_speeds
-    from speedtune_ros.speed.shipped import read_shipped, shipped_path
+    from speedtune_ros.speed.shipped import LATENCY, LEARNED, find_learned, read_shipped, shipped_path
     from speedtune_ros.speed.speed_policy import Companion
 
     folder = shipped_speeds(policy, task, profile)
@@ -54,8 +55,12 @@ def choose_speeds(policy: str, task: str, profile: str = "act") -> tuple[tuple[s
     found = shipped_path(folder, "constant").is_file()
     best = [f"constant:{read_shipped('constant', beside).argument}"] if found else []
     words = f"the best constant speed ({best[0]})" if best else "constant speeds, for no best one is shipped"
-    if (folder / "rainbow").is_dir():
-        return (DEMONSTRATED, *(best or WITHOUT[:1]), "rainbow"), f"Speeds: 1x, {words}, and the learned speed policy."
+    if latency and find_learned(LATENCY, folder)[0].is_dir():
+        learned = f"{LEARNED}:{LATENCY}"
+        words = f"Speeds: 1x, {words}, and the speed policy that was learned with latency, as this graph has it."
+        return (DEMONSTRATED, *(best or WITHOUT[:1]), learned), words
+    if (folder / LEARNED).is_dir():
+        return (DEMONSTRATED, *(best or WITHOUT[:1]), LEARNED), f"Speeds: 1x, {words}, and the learned speed policy."
     missing = f"No learned speed policy is shipped for '{policy}' on '{task}'"
     if shipped_path(folder, "phase").is_file():
         return (DEMONSTRATED, *(best or WITHOUT[:1]), "phase"), f"{missing}; speeds: 1x, {words}, and the phase table."

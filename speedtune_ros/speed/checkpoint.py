@@ -188,16 +188,18 @@ def feature_stack(card: SpeedCard, companion: Companion, projection: Projection 
 
 
 def make(argument: str, companion: Companion | None = None) -> LearnedSpeed:
-    """`rainbow`: the policy shipped for the task policy; `rainbow:PATH`: that of a folder; either with a tolerance.
+    """`rainbow`: the policy shipped for the task policy; `rainbow:latency`: the one of it that learned with latency;
+    `rainbow:PATH`: that of a folder; each with a tolerance.
 
     Raises ConfigError, CheckpointError.
     """
     if companion is None:
         raise ConfigError("rainbow: a learned speed policy runs beside the task policy it was learned beside, got none")
     folder, tolerance = find_learned(argument, companion.shipped)
-    if folder == companion.shipped / LEARNED and not folder.is_dir():
+    if folder.parent == companion.shipped and not folder.is_dir():
+        what = "learned speed policy" if folder.name == LEARNED else "speed policy learned with latency"
         raise CheckpointError(
-            f"no learned speed policy is shipped for task '{companion.task}', profile '{companion.profile}' and task "
+            f"no {what} is shipped for task '{companion.task}', profile '{companion.profile}' and task "
             f"policy '{companion.policy}'; train one with `speedtune train speed` and name it as rainbow:PATH"
         )
     policy = load(folder, companion)

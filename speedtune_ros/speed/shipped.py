@@ -14,6 +14,7 @@ from speedtune_ros.errors import ConfigError
 from speedtune_ros.speed.speed_policy import Companion, split_spec
 
 LEARNED = "rainbow"
+LATENCY = "latency"
 TOLERANCE = "tolerance="
 
 
@@ -38,14 +39,16 @@ def shipped_path(folder: Path, kind: str) -> Path:
 def find_learned(argument: str, shipped: Path) -> tuple[Path, float]:
     """(folder, tolerance) of the policy `rainbow:argument`, as `runs/speed/a,tolerance=0.5`; either may be left out.
 
-    Without a folder it is the one among those `shipped` for a task policy; without any argument it has the tolerance it
-    ships with. tolerance: how much value it gives up for speed, or for caution if negative (see LearnedSpeed).
-    Raises ConfigError.
+    Without a folder it is the one among those `shipped` for a task policy, `latency` the one there that learned with
+    latency; without any argument it has the tolerance it ships with. tolerance: how much value it gives up for speed,
+    or for caution if negative (see LearnedSpeed). Raises ConfigError.
     """
     chosen = shipped_path(shipped, LEARNED)
     if not argument and chosen.is_file():
         argument = load(ShippedSpeed, chosen).argument
     given, tolerance = _split_learned(argument)
+    if given == LATENCY:
+        return shipped / f"{LEARNED}_{LATENCY}", tolerance
     return Path(given) if given else shipped / LEARNED, tolerance
 
 

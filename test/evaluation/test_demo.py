@@ -66,6 +66,10 @@ def test_what_is_shipped_is_demonstrated_and_what_is_not_is_said(
     speeds, words = choose_speeds("act", "tea_bag")
     assert speeds == ("constant:1", "constant:2.5", "rainbow")
     assert words == "Speeds: 1x, the best constant speed (constant:2.5), and the learned speed policy."
+    assert choose_speeds("act", "tea_bag", latency=True)[0] == speeds
+    (folder / "rainbow_latency").mkdir()
+    assert choose_speeds("act", "tea_bag")[0] == speeds
+    assert choose_speeds("act", "tea_bag", latency=True)[0] == ("constant:1", "constant:2.5", "rainbow:latency")
 
 
 def test_the_best_constant_speed_alone_brings_its_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

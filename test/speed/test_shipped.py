@@ -9,7 +9,7 @@ import pytest
 
 from speedtune_ros.aloha import NUM_JOINTS, start_pose
 from speedtune_ros.config import load
-from speedtune_ros.errors import ConfigError
+from speedtune_ros.errors import CheckpointError, ConfigError
 from speedtune_ros.registry import CHECKPOINTS, make_policy, make_speed_policy, shipped_checkpoint
 from speedtune_ros.seeds import SELECTION, SPEED_TRAINING, range_of
 from speedtune_ros.speed.checkpoint import read_speed_card
@@ -71,9 +71,13 @@ def test_a_learned_one_may_be_told_to_give_up_value_for_speed_or_caution(tmp_pat
     assert find_learned("tolerance=0", tmp_path) == (shipped, 0.0)  # what is asked for goes before what is shipped
     assert find_learned("runs/a", tmp_path) == (Path("runs/a"), 0.0)
     assert find_learned("tolerance=-0.5", tmp_path) == (shipped, -0.5)
+    assert find_learned("latency", tmp_path) == (tmp_path / "rainbow_latency", 0.0)
+    assert find_learned("latency,tolerance=1", tmp_path) == (tmp_path / "rainbow_latency", 1.0)
     for text in ("nan", "inf", "fast"):
         with pytest.raises(ConfigError, match=f"tolerance: expected a finite number, got '{text}'"):
             find_learned(f"tolerance={text}", tmp_path)
+    with pytest.raises(CheckpointError, match="no speed policy learned with latency is shipped for task 'tea_bag'"):
+        make_speed_policy("rainbow:latency", make_policy("expert", "tea_bag"), 10)
     beside = make_policy("expert", "tea_bag")
     policies = [make_speed_policy(f"rainbow:tolerance={text}", beside, 10) for text in ("0", "1e6", "-1e6")]
     still = Observation(RobotState(0, start_pose(), np.zeros(NUM_JOINTS)), {})
@@ -87,14 +91,15 @@ def test_a_learned_one_may_be_told_to_give_up_value_for_speed_or_caution(tmp_pat
     assert policies[1].decisions(episode).actions.tolist() == [len(chosen[1].speeds) - 1]  # what was done
 
 
-LEARNED = sorted(path.parent for path in CHECKPOINTS.glob("*/*/*/rainbow/checkpoint.json"))
+LEARNED = sorted(path.parent for path in CHECKPOINTS.glob("*/*/*/rainbow*/checkpoint.json"))
 
 
 @pytest.mark.parametrize("folder", LEARNED, ids=lambda path: str(path.relative_to(CHECKPOINTS)))
 def test_a_learned_one_fits_the_policy_it_ships_with_and_says_how_it_was_made(folder: Path) -> None:
     task, _, policy, _ = folder.relative_to(CHECKPOINTS).parts
     card = read_speed_card(folder)
-    make_speed_policy("rainbow", make_policy(policy, task), card.k_skip)
+    make_speed_policy(folder.name.replace("_", ":"), make_policy(policy, task), card.k_skip)
+    assert card.features.get("latency", False) == (folder.name == "rainbow_latency")
     assert (
         card.command.startswith(("speedtune train speed", "speedtune sample-efficiency"))
         and f"--task {task}" in card.command
