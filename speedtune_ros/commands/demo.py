@@ -43,8 +43,10 @@ def run(args: argparse.Namespace) -> int:
     if folder.exists():
         raise DataError(f"{folder}: exists already, a report is never overwritten")
     policy, words = (args.policy, f"Policy: {args.policy}.") if args.policy else choose_policy(args.task)
-    chosen = (parse_specs(args.speeds), "") if args.speeds else None
-    speeds, told = chosen or choose_speeds(policy, args.task, latency=not args.lockstep)
+    if args.speeds:
+        speeds, told = parse_specs(args.speeds), ""
+    else:
+        speeds, told = choose_speeds(policy, args.task, latency=not args.lockstep)
     seeds = tuple(parse_seeds(args.seed, args.episodes))
     print("\n".join(filter(None, (words, told))), flush=True)
     start = time.monotonic()

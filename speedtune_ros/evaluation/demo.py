@@ -184,10 +184,10 @@ def _late(config: DemoConfig) -> list[str]:
     late = sum(any(word in line for word in LATE) for line in config.log.read_text(errors="replace").splitlines())
     if not late:
         return []
-    words = f"images or chunks were too late for real time {late} times, which costs speed and success: with --lockstep"
-    words += " simulated time waits for the stages"
-    _say(f"On this machine {words}")
-    return [f"On this machine {words}."]
+    words = f"On this machine images or chunks were too late for real time {late} times, which costs speed and success."
+    words += " With --lockstep simulated time waits for the stages."
+    _say(words)
+    return [words]
 
 
 def _tail(path: Path, lines: int = 8) -> str:

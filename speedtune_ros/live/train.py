@@ -23,7 +23,7 @@ from speedtune_ros.live.journal import Journal, LabelledEpisode
 from speedtune_ros.live.learner import LearnerFactory
 from speedtune_ros.speed.projection import Projection
 from speedtune_ros.training.run_folder import RunLog, begin_run, check_run
-from speedtune_ros.training.state_file import read_tree, write_tree
+from speedtune_ros.training.state_file import STATE, read_tree, write_tree
 from speedtune_ros.training.train_speed import CALIBRATION, TrainSpeedConfig
 
 _DISCARDS = 5  # in a row, where nobody is there
@@ -60,7 +60,7 @@ class LiveTraining:
 
     @property
     def _state(self) -> Path:
-        return self._out / "training" / "state.safetensors"
+        return self._out / "training" / STATE
 
     @property
     def _latest(self) -> Path:

@@ -13,6 +13,7 @@ import torch
 from speedtune_ros.data.checkpoint_folder import replace_file
 from speedtune_ros.errors import CheckpointError
 
+STATE = "state.safetensors"  # its name in a run's folder
 _ARRAY, _TENSOR, _ITEMS = "__array__", "__tensor__", "__items__"
 _PLAN = "plan"
 

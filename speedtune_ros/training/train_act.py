@@ -25,10 +25,8 @@ from speedtune_ros.errors import CheckpointError, DataError
 from speedtune_ros.policies.act_network import ActConfig, ActNetwork
 from speedtune_ros.policies.checkpoint import CheckpointCard, write_checkpoint
 from speedtune_ros.training.run_folder import RunLog, begin_run
-from speedtune_ros.training.state_file import read_tree, write_tree
+from speedtune_ros.training.state_file import STATE, read_tree, write_tree
 from speedtune_ros.types import TargetKind
-
-STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)

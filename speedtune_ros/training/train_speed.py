@@ -30,7 +30,7 @@ from speedtune_ros.training.event_file import EventFile
 from speedtune_ros.training.run_folder import RunLog, begin_run, check_run
 from speedtune_ros.training.speed_learner import LearnerConfig
 from speedtune_ros.training.speed_rollout import SpeedRollout
-from speedtune_ros.training.state_file import read_tree, write_tree
+from speedtune_ros.training.state_file import STATE, read_tree, write_tree
 from speedtune_ros.types import Episode
 
 CHOICES = ("speeds", "targets")
@@ -86,7 +86,7 @@ class SpeedTrainer:
         self.config, self.out, self._command = config, Path(out), command
         folder, free = self.out / "training", ("decisions",)
         check_run(folder, config, resume, free)
-        self._state = folder / "state.safetensors"
+        self._state = folder / STATE
         found = read_tree(self._state) if resume and self._state.exists() else None
         calibration = self._episodes(config.seed * SEEDS_A_RUN + CALIBRATION)
         self.rollout = SpeedRollout(config, threads, calibration, found and found["learner"]["projection"])
@@ -187,7 +187,7 @@ class SpeedTrainer:
         first = SPEED_TRAINING.first + self.config.seed * SEEDS_A_RUN
         seeds = {
             "training": [first, first + self.episodes - 1],
-            "selection": [self._selection[0], [*self._selection, *self._more][-1]],
+            "selection": [self._selection.start, self._more.stop - 1],
         }
         self.learner.write(folder, row, self._command, to_dict(self.config), seeds)
 

@@ -77,9 +77,11 @@ def test_as_many_seeds_as_asked_run_at_1x(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", ["0", "-1"])
-def test_too_few_seeds_at_1x_are_refused(tmp_path: Path, count: str) -> None:
+def test_too_few_seeds_at_1x_are_refused(tmp_path: Path, count: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        speedtune(["eval", "--baseline-episodes", count, "--json", str(tmp_path / "a.json")])
+        speedtune(["eval", f"--baseline-episodes={count}", "--json", str(tmp_path / "a.json")])
+    error = capsys.readouterr().err
+    assert f"--baseline-episodes: expected a whole number of at least 1, got '{count}'" in error
 
 
 def test_demonstrated_speed_accelerates_by_one_and_runs_once(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -299,9 +300,13 @@ def test_training_may_have_several_latencies(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--minutes=0", "--minutes=nan", "--threads=-1"])
-def test_a_number_that_trains_nothing_is_refused(option: str, tmp_path: Path) -> None:
+def test_a_number_that_trains_nothing_is_refused(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         speedtune(["train", "speed", "--out", str(tmp_path / "run"), option])
+    name, value = option.split("=")
+    assert re.search(f"argument {name}: expected a .*number .*, got '{value}'", capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
 
 
